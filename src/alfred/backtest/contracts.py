@@ -1,0 +1,106 @@
+"""What the backtest gives: the account day by day, fills, trades and their statistics."""
+
+from dataclasses import dataclass
+
+from alfred.core.calendar import Dates
+from alfred.core.contracts import Floats, Interval
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account run through the engine.
+
+    Attributes:
+        dates: (T,) sessions.
+        value: (T,) account value after that session's trades and costs, in units of the initial capital.
+        turnover: (R,) traded value over account value at each of R rebalancings (buying 100% counts 1.0).
+        costs: (R,) cost of each rebalancing in units of the initial capital.
+        borrow: total borrow fees in units of the initial capital.
+        rebalanced: (R,) sessions on which it traded.
+        ruined_on: first session on which the value was not above zero, after which it stays 0; otherwise None.
+    """
+
+    dates: Dates
+    value: Floats
+    turnover: Floats
+    costs: Floats
+    borrow: float
+    rebalanced: Dates
+    ruined_on: str | None = None
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One line of the notes' ledger.
+
+    Attributes:
+        date: session of the fill.
+        action: "BUY CREATE", "SELL_SHORT CREATE", "HOLD_LONG", "HOLD_SHORT", "CLOSE_LONG" or "CLOSE_SHORT".
+        symbol: ticker.
+        price: close per share at the fill.
+        reading: the analyst's forecast for that symbol on the decision date.
+        profit: per share, on closing lines only.
+    """
+
+    date: str
+    action: str
+    symbol: str
+    price: float
+    reading: float
+    profit: float | None = None
+
+
+@dataclass(frozen=True)
+class TradeAnalysis:
+    """The notes' trade analysis; percentages are of the entry price, before costs.
+
+    Attributes:
+        completed, profitable, losing, open: numbers of trades; a trade that ended at its entry price is neither.
+        win_rate: profitable over completed, in [0, 1].
+        average_profit_pct: mean percentage per completed trade.
+        sum_of_trade_pct: the notes' "Total Profit Percentage": a sum of percentages of trades that could not be
+            held together. It is not a return.
+        best_trade: "ROST 2023-12-31 to 2024-03-31", empty without trades.
+        best_trade_pct: its percentage.
+        best_trade_share: its share of the sum of all gains; above one half one trade makes the result.
+    """
+
+    completed: int
+    profitable: int
+    losing: int
+    open: int
+    win_rate: float
+    average_profit_pct: float
+    sum_of_trade_pct: float
+    best_trade: str
+    best_trade_pct: float
+    best_trade_share: float
+
+
+@dataclass(frozen=True)
+class AccountStatistics:
+    """What an account did, net of costs.
+
+    Attributes:
+        total_return: compounded, 0.5 is +50%.
+        annual_return: compounded per year of 252 sessions.
+        annual_return_interval: stationary block bootstrap over daily returns.
+        annual_volatility: of daily returns, times sqrt(252).
+        sharpe: annual mean over volatility of daily returns, without a risk-free rate.
+        sharpe_interval: by the same bootstrap.
+        max_drawdown: largest fall from a peak, as a negative number.
+        turnover_per_year: traded value over account value.
+        costs: commissions and borrow fees in units of the initial capital.
+        ruined_on: session on which nothing was left, or None.
+    """
+
+    total_return: float
+    annual_return: float
+    annual_return_interval: Interval
+    annual_volatility: float
+    sharpe: float
+    sharpe_interval: Interval
+    max_drawdown: float
+    turnover_per_year: float
+    costs: float
+    ruined_on: str | None = None

@@ -1,0 +1,29 @@
+"""The one tree of errors. Each message says what was wrong, what was got, and what to do.
+
+Every error is also the builtin a caller would expect, so that library users need not know this module.
+Only the command line catches them; it prints the message and ends with exit code 2.
+"""
+
+
+class AlfredError(Exception):
+    """Root of everything Alfred raises on purpose."""
+
+
+class ConfigError(AlfredError, ValueError):
+    """A setting, name or argument is not usable."""
+
+
+class DataError(AlfredError, ValueError):
+    """Data are absent, malformed, or not what a stage may work with."""
+
+
+class LeakError(AlfredError, ValueError):
+    """Going on would let a later date, or a held-out row, influence an earlier result."""
+
+
+class NotFittedError(AlfredError, RuntimeError):
+    """An analyst was asked for a forecast before it had learnt anything."""
+
+
+class MissingExtraError(AlfredError, ImportError):
+    """An optional library is needed; the message names the extra that installs it."""

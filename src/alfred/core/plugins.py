@@ -1,0 +1,38 @@
+"""The folder is the registry: a plug-in is a module in its kind's package, found by its file name.
+
+Third parties add theirs through entry points of the group `alfred.<kind>` ("alfred.analysts").
+Files whose names begin with an underscore are shared code, not plug-ins.
+"""
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from alfred.core.errors import ConfigError
+from alfred.core.settings import suggestion
+
+
+def plugin_names(package: str) -> tuple[str, ...]:
+    """Names of all plug-ins of a kind, sorted; `package` is a dotted name such as "alfred.analysts"."""
+    folder = importlib.import_module(package)
+    names = {found.name for found in pkgutil.iter_modules(folder.__path__) if not found.name.startswith("_")}
+    names |= {found.name for found in entry_points(group=package)}
+    return tuple(sorted(names))
+
+
+def plugin(package: str, name: str) -> ModuleType:
+    """The module of one plug-in; a hyphen in `name` stands for an underscore in the file's name.
+
+    Raises:
+        ConfigError: there is none of that name; the message suggests the nearest.
+    """
+    kind = package.rsplit(".", 1)[-1]
+    module_name = name.replace("-", "_")
+    for found in entry_points(group=package):
+        if found.name == module_name:
+            module: ModuleType = found.load()
+            return module
+    if module_name not in plugin_names(package):
+        raise ConfigError(f"there is no {name!r} among the {kind}; {suggestion(name, plugin_names(package))}.")
+    return importlib.import_module(f"{package}.{module_name}")

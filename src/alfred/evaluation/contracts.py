@@ -1,0 +1,81 @@
+"""What evaluation says about one analyst: figures with their doubt, beside the naive forecast's."""
+
+from dataclasses import dataclass
+
+from alfred.core.contracts import Interval
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric of one analyst on the test rows.
+
+    Attributes:
+        name: "rank_ic", "accuracy", "mae", ...
+        value: metric of all test rows, averaged over seeds; None only where it is undefined (say so in `note`).
+        over_quarters: block-bootstrap interval over test quarters.
+        over_seeds: interval over seeds; of zero width for an analyst without randomness.
+        naive: the same metric of the naive forecast on the same rows.
+        difference: value less naive.
+        difference_over_quarters: paired block-bootstrap interval of the difference.
+        higher_is_better: None where neither is (coverage should equal its nominal level).
+        note: why a value is absent or conventional, otherwise empty.
+    """
+
+    name: str
+    value: float | None
+    over_quarters: Interval | None
+    over_seeds: Interval | None
+    naive: float | None
+    difference: float | None
+    difference_over_quarters: Interval | None
+    higher_is_better: bool | None = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Rows whose `prob_up` fell into one bin: mean forecast, observed share of rises with its interval, rows."""
+
+    forecast: float
+    observed: float
+    interval: Interval
+    rows: int
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """All figures of one analyst.
+
+    Attributes:
+        analyst: its name, such as "vanilla.small.tanh".
+        target: label it forecasts.
+        loss: name of the loss in the figure "loss".
+        rows, quarters, seeds: size of the test sample.
+        rise_share: share of test rows that rose, which is the accuracy of "always up".
+        figures: every metric, in the order to be shown.
+        minimum_detectable_ic: smallest mean rank IC that this many quarters could have told from zero
+            (two-sided 5%, power 80%).
+        calibration: bins of prob_up.
+        verdict: one sentence derived from the figures.
+        skilled: whether the verdict grants skill.
+    """
+
+    analyst: str
+    target: str
+    loss: str
+    rows: int
+    quarters: int
+    seeds: int
+    rise_share: float
+    figures: tuple[Figure, ...]
+    minimum_detectable_ic: float
+    calibration: tuple[CalibrationBin, ...]
+    verdict: str
+    skilled: bool
+
+    def figure(self, name: str) -> Figure:
+        """The figure of that name; KeyError where there is none."""
+        for figure in self.figures:
+            if figure.name == name:
+                return figure
+        raise KeyError(name)

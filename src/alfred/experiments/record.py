@@ -1,0 +1,177 @@
+"""The record of a run: one folder that holds everything a report, a comparison or a sceptic needs.
+
+| file | one row is | columns |
+| --- | --- | --- |
+| `run.json` | the `RunRecord` | |
+| `study.toml` | the study with every default written out | |
+| `forecasts.parquet` | a forecast | the keys fold, analyst, seed, symbol, as_of, realised_on, target; \
+the forecast mean, lower, upper, prob_up; what came PM, PQ, excess (null until known) |
+| `quarters.parquet` | an analyst's test quarter, over its seeds | analyst, as_of, rank_ic, accuracy, rise_share, rows |
+| `curves.parquet` | an epoch | analyst, seed, fold, epoch, train_loss, valid_loss, learning_rate, best |
+| `accounts.parquet` | an account's session | portfolio, date, value, drawdown |
+| `ledger.parquet` | a ledger line | portfolio, date, action, symbol, price, reading, profit |
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+from pydantic import TypeAdapter, ValidationError
+
+from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
+from alfred.core.errors import DataError
+from alfred.evaluation.contracts import Scorecard
+
+FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A column, symbol or row count that a stage did not use, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """What was read: provider, table versions of the lake, span, and what is missing."""
+
+    provider: str
+    note: str
+    versions: dict[str, int]
+    first: str
+    last: str
+    symbols: int
+    sessions: int
+    missing: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class PanelSummary:
+    """Decision dates and feature columns; `missing_share` maps a used column to its share of missing cells."""
+
+    digest: str
+    first: str
+    last: str
+    dates: int
+    columns: tuple[str, ...]
+    missing_share: dict[str, float]
+    left_out: tuple[LeftOut, ...] = ()
+    rows_without_label: int = 0
+
+
+@dataclass(frozen=True)
+class FoldSummary:
+    """One step of the walk-forward: first and last decision dates, and rows, of each part."""
+
+    train_first: str
+    train_last: str
+    valid_first: str
+    valid_last: str
+    test_first: str
+    test_last: str
+    train_rows: int
+    valid_rows: int
+    test_rows: int
+
+
+@dataclass(frozen=True)
+class PortfolioResult:
+    """A strategy on an analyst's forecasts, or a benchmark, on the same sessions and costs."""
+
+    name: str
+    kind: Literal["strategy", "benchmark"]
+    analyst: str | None
+    strategy: str | None
+    statistics: AccountStatistics
+    trades: TradeAnalysis | None = None
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """What an analyst's fits cost, over all folds and seeds."""
+
+    analyst: str
+    parameters: int
+    fits: int
+    seconds: float
+    seconds_per_epoch: float | None
+    samples_per_second: float | None
+    median_best_epoch: float | None
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """Wall seconds of a stage in this run; `resumed` when a finished result was taken up."""
+
+    stage: str
+    seconds: float
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything a run found out, beside its tables."""
+
+    study: str
+    digest: str
+    created_at: str
+    alfred_version: str
+    protocol: str
+    question: str
+    verdict: str
+    warnings: tuple[str, ...]
+    data: DataSummary
+    training_basket: tuple[str, ...]
+    evaluation_basket: tuple[str, ...]
+    panel: PanelSummary
+    folds: tuple[FoldSummary, ...]
+    seeds: tuple[int, ...]
+    scorecards: tuple[Scorecard, ...]
+    portfolios: tuple[PortfolioResult, ...]
+    efficiency: tuple[Efficiency, ...]
+    timings: tuple[StageTiming, ...]
+    environment: dict[str, str]
+    settings: dict[str, Any]
+    cost_bps: float
+    execution: str
+    peak_memory_mb: float
+
+
+_ADAPTER = TypeAdapter(RunRecord)
+
+
+def dump_record(record: RunRecord) -> str:
+    """The record as indented JSON."""
+    return _ADAPTER.dump_json(record, indent=2).decode() + "\n"
+
+
+def load_record(folder: Path) -> RunRecord:
+    """Read `run.json` of a run's folder.
+
+    Raises:
+        DataError: the folder holds no record, or one that this version cannot read.
+    """
+    path = folder / "run.json"
+    if not path.is_file():
+        raise DataError(f"{folder} is no run's folder: run.json is absent. `alfred run` prints the folder it makes.")
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path} cannot be read by this version of Alfred ({place}: {first['msg']}).") from error
+
+
+def load_frame(folder: Path, name: str) -> pl.DataFrame:
+    """One of the run's tables, named as in this module's docstring.
+
+    Raises:
+        DataError: the run has no such table.
+    """
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise DataError(f"{folder} holds no {name}.parquet; run the study again.")
+    return pl.read_parquet(path)
