@@ -3,7 +3,7 @@
 A decision date is the last session of a calendar quarter. What is known at that session's close may be used.
 """
 
-import datetime
+import datetime as dt
 import functools
 
 import numpy as np
@@ -34,7 +34,7 @@ def day(text: str) -> np.datetime64:
         ConfigError: `text` is no date of the form 2004-03-31.
     """
     try:
-        return np.datetime64(datetime.date.fromisoformat(text), "D")
+        return np.datetime64(dt.date.fromisoformat(text), "D")
     except ValueError as error:
         raise ConfigError(f"{text!r} is not a date; write it like 2004-03-31.") from error
 
@@ -68,9 +68,8 @@ def decision_dates(first: np.datetime64, last: np.datetime64) -> Dates:
     """
     sessions, _ = _schedule()
     quarter = quarter_index(sessions)
-    is_end = np.append(quarter[1:] != quarter[:-1], False)
-    ends = sessions[is_end]
-    return ends[(ends >= first) & (ends <= last)]
+    ends = sessions[np.flatnonzero(np.diff(quarter))]
+    return ends[np.searchsorted(ends, first) : np.searchsorted(ends, last, side="right")]
 
 
 def quarter_index(dates: Dates) -> NDArray[np.int64]:
