@@ -23,7 +23,7 @@ def _schedule() -> tuple[Dates, Dates]:
 
     calendar = exchange_calendars.get_calendar(EXCHANGE, start=FIRST_SESSION)
     sessions = calendar.sessions.to_numpy().astype("datetime64[D]")
-    closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    closes = calendar.closes_nanos.astype("datetime64[ns]").astype("datetime64[us]")
     return sessions, closes
 
 

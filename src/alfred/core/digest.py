@@ -31,12 +31,20 @@ def digest_of(*parts: Any) -> str:
     return state.hexdigest()[:32]
 
 
+FOLDERS = ("core", "lake", "universe", "panel", "training", "analysts", "evaluation", "backtest", "experiments")
+"""The stages' folders in the order in which data pass them."""
+
+
 @functools.cache
-def code_digest() -> str:
-    """Digest of Alfred's own source, so that a stage computed by other code is never taken for this one's."""
+def code_digest(upto: str) -> str:
+    """Digest of the source of a stage's folder and of every folder it may import from.
+
+    A finished stage is taken up again only if it was computed by the same code.
+    """
     root = Path(str(files("alfred")))
     state = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        state.update(path.relative_to(root).as_posix().encode())
-        state.update(path.read_bytes())
+    for folder in FOLDERS[: FOLDERS.index(upto) + 1]:
+        for path in sorted((root / folder).rglob("*.py")):
+            state.update(path.relative_to(root).as_posix().encode())
+            state.update(path.read_bytes())
     return state.hexdigest()[:32]

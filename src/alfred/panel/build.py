@@ -1,0 +1,87 @@
+"""From the lake to a panel."""
+
+import fnmatch
+
+import numpy as np
+import polars as pl
+
+from alfred.core.calendar import Dates, decision_dates
+from alfred.core.contracts import Floats
+from alfred.core.errors import ConfigError, DataError
+from alfred.core.settings import suggestion
+from alfred.panel.catalogue import Feature, Sources, catalogue
+from alfred.panel.history import BarHistory
+from alfred.panel.labels import labels
+from alfred.panel.panel import Panel
+from alfred.panel.settings import PanelSettings
+
+
+def build_panel(bars: pl.DataFrame, market: pl.DataFrame, settings: PanelSettings, levels_usable: bool) -> Panel:
+    """Compute every selected column and all labels on all decision dates that the bars span.
+
+    Args:
+        bars: rows of the table `bars`, sorted by symbol and date, as a view of the lake gives them.
+        market: columns date and value of the market index.
+        settings: which columns, horizon, staleness.
+        levels_usable: False where prices were adjusted backwards, so that levels know later splits; they are then
+            left out unless asked for by their exact names.
+
+    Raises:
+        DataError: the bars span no whole quarter.
+        ConfigError: a pattern matches no column.
+    """
+    sessions = bars["date"].to_numpy().astype("datetime64[D]")
+    first, last = sessions.min(), sessions.max()
+    dates = decision_dates(first, last)
+    if len(dates) <= settings.horizon_quarters:
+        raise DataError(
+            f"the bars from {first} to {last} span {len(dates)} quarter end(s); a label {settings.horizon_quarters} "
+            f"quarter(s) ahead needs at least {settings.horizon_quarters + 1}. Widen the dates."
+        )
+    history = BarHistory.of(bars, market, dates, settings.stale_sessions)
+    sources = Sources(dates, history.symbols, history)
+    chosen, left_out = select(settings, levels_usable)
+    columns = {feature.name: feature.compute(sources) for feature in chosen}
+    for name in [name for name, values in columns.items() if not np.isfinite(values).any()]:
+        del columns[name]
+        left_out[name] = f"missing everywhere: the data hold nothing for it ({', '.join(_tables(name))})"
+    if not columns:
+        raise DataError("none of the selected features has a single value; choose others or bring more data.")
+    return Panel(
+        dates=dates,
+        symbols=history.symbols,
+        features=tuple(columns),
+        values=np.stack(list(columns.values()), axis=2),
+        listed=history.listed,
+        labels=labels(history, _level_on(market, dates), settings.horizon_quarters),
+        left_out=left_out,
+    )
+
+
+def select(settings: PanelSettings, levels_usable: bool) -> tuple[list[Feature], dict[str, str]]:
+    """The columns that the settings name, and those left out with the reason."""
+    known = catalogue()
+    for pattern in (*settings.features, *settings.exclude):
+        if not fnmatch.filter(known, pattern):
+            raise ConfigError(f"panel.features: no column matches {pattern!r}; {suggestion(pattern, known)}.")
+    chosen, left_out = [], {}
+    for name, feature in known.items():
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.features):
+            left_out[name] = "not selected"
+        elif any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.exclude):
+            left_out[name] = "excluded by the study"
+        elif feature.is_level and not levels_usable and name not in settings.features:
+            left_out[name] = "a level of prices that were adjusted backwards knows later splits and dividends"
+        else:
+            chosen.append(feature)
+    return chosen, left_out
+
+
+def _tables(name: str) -> tuple[str, ...]:
+    return catalogue()[name].tables
+
+
+def _level_on(market: pl.DataFrame, dates: Dates) -> Floats:
+    """(D,) market level on each date itself, NaN where the index has no value that day."""
+    values = dict(zip(market["date"].to_numpy().astype("datetime64[D]").tolist(), market["value"], strict=True))
+    return np.array([values.get(date, np.nan) for date in dates.tolist()], np.float64)

@@ -1,0 +1,93 @@
+"""Price columns: distances from moving averages, price changes, momentum, risk."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from alfred.core.contracts import Floats
+from alfred.panel.catalogue import Feature, Sources
+
+KNOWN = "at the decision date's close"
+YEAR, MONTH = 252, 21
+
+
+def _average_distance(sessions: int) -> Callable[[Sources], Floats]:
+    def compute(sources: Sources) -> Floats:
+        bars = sources.bars
+        return bars.lag(bars.close) / bars.mean(bars.close, sessions) - 1
+
+    return compute
+
+
+def _price_change(sessions: int) -> Callable[[Sources], Floats]:
+    def compute(sources: Sources) -> Floats:
+        bars = sources.bars
+        return bars.lag(bars.close) / bars.lag(bars.close, sessions) - 1
+
+    return compute
+
+
+def _close(sources: Sources) -> Floats:
+    return sources.bars.lag(sources.bars.close)
+
+
+def _momentum(sources: Sources) -> Floats:
+    bars = sources.bars
+    return bars.lag(bars.close, MONTH) / bars.lag(bars.close, YEAR) - 1
+
+
+def _volatility(sources: Sources) -> Floats:
+    return sources.bars.deviation(sources.bars.daily_return, 63) * float(np.sqrt(YEAR))
+
+
+def _drawdown(sources: Sources) -> Floats:
+    bars = sources.bars
+    return bars.lag(bars.close) / bars.highest(bars.close, YEAR) - 1
+
+
+def _beta(sources: Sources) -> Floats:
+    bars = sources.bars
+    market = bars.market_return
+    with np.errstate(divide="ignore", invalid="ignore"):
+        beta = bars.covariance(bars.daily_return, market, YEAR) / bars.deviation(market, YEAR) ** 2
+    return np.where(np.isfinite(beta), beta, np.nan)
+
+
+FEATURES = (
+    Feature(
+        "Close", "last close, adjusted for splits", "USD", ("bars",), KNOWN,
+        "without a bar in the last sessions before the date", "signed-log", _close, delta="relative", is_level=True,
+    ),
+    *(
+        Feature(
+            f"Close_diff_MA_{n}", f"Close / mean of the last {n} closes - 1", "fraction", ("bars",), KNOWN,
+            f"with fewer than {n} bars", "standard", _average_distance(n),
+        )
+        for n in (7, 30, 90, 180)
+    ),
+    *(
+        Feature(
+            f"price_change_term_{n}", f"Close / close {n} sessions before - 1", "fraction", ("bars",), KNOWN,
+            f"with fewer than {n + 1} bars", "standard", _price_change(n),
+        )
+        for n in (7, 30, 120, 240)
+    ),
+    Feature(
+        "momentum_12_1", "close 21 sessions before / close 252 sessions before - 1 (Jegadeesh and Titman 1993)",
+        "fraction", ("bars",), KNOWN, "with fewer than 253 bars", "standard", _momentum, delta="absolute",
+    ),
+    Feature(
+        "realised_volatility", "standard deviation of the last 63 daily returns times sqrt(252)",
+        "fraction per sqrt(year)", ("bars",), KNOWN, "with fewer than 64 bars", "robust", _volatility,
+        delta="absolute",
+    ),
+    Feature(
+        "drawdown", "Close / highest close of the last 252 sessions - 1", "fraction", ("bars",), KNOWN,
+        "with fewer than 252 bars", "robust", _drawdown, delta="absolute",
+    ),
+    Feature(
+        "beta", "covariance with the market's daily returns / their variance, last 252 sessions", "ratio",
+        ("bars", "series"), KNOWN, "with fewer than 253 bars or without the market index", "standard", _beta,
+        delta="absolute",
+    ),
+)  # fmt: skip

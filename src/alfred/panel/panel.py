@@ -1,0 +1,151 @@
+"""The panel: dates by symbols by features, with masks, and beside them, as another type, the labels."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from alfred.core.calendar import Dates
+from alfred.core.contracts import Bools, Floats
+from alfred.core.digest import digest_of
+from alfred.core.errors import ConfigError, DataError, LeakError
+from alfred.core.settings import suggestion
+from alfred.core.storage import write_whole
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What came after each decision date. Never among the features, and never handed to a forecast.
+
+    Attributes:
+        horizon_quarters: quarters from the decision date to the label's.
+        realised_on: (D,) decision date on which the label became known, NaT where that lies after the data's end.
+        values: label name (PQ, PM, excess) to (D, S), NaN where it is not known.
+    """
+
+    horizon_quarters: int
+    realised_on: Dates
+    values: dict[str, Floats]
+
+    def of(self, name: str) -> Floats:
+        """(D, S) values of one label.
+
+        Raises:
+            ConfigError: there is none of that name.
+        """
+        if name not in self.values:
+            raise ConfigError(f"the panel has no label {name!r}; {suggestion(name, self.values)}.")
+        return self.values[name]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Features of S symbols on D decision dates.
+
+    Attributes:
+        dates: (D,) decision dates, consecutive quarters.
+        symbols: S tickers.
+        features: F column names.
+        values: (D, S, F), NaN where a value was not known on the date.
+        listed: (D, S) whether the symbol had a current price on the date.
+        labels: what came after.
+        left_out: column name to the reason why it is not among the features.
+    """
+
+    dates: Dates
+    symbols: tuple[str, ...]
+    features: tuple[str, ...]
+    values: Floats
+    listed: Bools
+    labels: Labels
+    left_out: dict[str, str]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.dates), len(self.symbols))
+        if self.values.shape != (*shape, len(self.features)) or self.listed.shape != shape:
+            raise DataError(f"a panel of {shape} needs values {(*shape, len(self.features))}, got {self.values.shape}.")
+        if np.isinf(self.values).any():
+            column = self.features[int(np.argmax(np.isinf(self.values).any(axis=(0, 1))))]
+            raise DataError(f"feature {column!r} holds infinite values; a formula divided by zero.")
+        disguised = sorted(set(self.features) & set(self.labels.values))
+        if disguised:
+            raise LeakError(f"the label {disguised[0]!r} stands among the features; labels may only be labels.")
+
+    @property
+    def mask(self) -> Bools:
+        """(D, S, F) where a value is known."""
+        return np.isfinite(self.values)
+
+    def digest(self) -> str:
+        """Digest of everything in the panel."""
+        labels = [part for name in sorted(self.labels.values) for part in (name, self.labels.values[name])]
+        return digest_of(
+            self.dates.astype(np.int64), list(self.symbols), list(self.features), self.values, self.listed,
+            self.labels.horizon_quarters, self.labels.realised_on.astype(np.int64), *labels,
+        )  # fmt: skip
+
+    def save(self, folder: Path) -> None:
+        """Write `features.parquet` and `labels.parquet` (one row a date and symbol) and `panel.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        key = {
+            "date": np.repeat(self.dates, len(self.symbols)),
+            "symbol": np.tile(np.array(self.symbols, dtype=object), len(self.dates)),
+        }
+        cells = self.values.reshape(-1, len(self.features))
+        features = pl.DataFrame({**key, "listed": self.listed.ravel()}).with_columns(
+            pl.Series(name, cells[:, at], nan_to_null=True) for at, name in enumerate(self.features)
+        )
+        features.write_parquet(folder / "features.parquet")
+        labels = pl.DataFrame({**key, "realised_on": np.repeat(self.labels.realised_on, len(self.symbols))})
+        labels.with_columns(
+            pl.Series(name, value.ravel(), nan_to_null=True) for name, value in self.labels.values.items()
+        ).write_parquet(folder / "labels.parquet")
+        form = {
+            "dates": len(self.dates),
+            "symbols": self.symbols,
+            "features": self.features,
+            "labels": list(self.labels.values),
+            "horizon_quarters": self.labels.horizon_quarters,
+            "left_out": self.left_out,
+            "digest": self.digest(),
+        }
+        write_whole(folder / "panel.json", json.dumps(form, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: a file is absent, or the content does not match its digest.
+        """
+        try:
+            form = json.loads((folder / "panel.json").read_text(encoding="utf-8"))
+            features = pl.read_parquet(folder / "features.parquet")
+            labels = pl.read_parquet(folder / "labels.parquet")
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"{folder} holds no readable panel: {error}.") from error
+        shape = (int(form["dates"]), len(form["symbols"]))
+        cells = features.select(form["features"]).fill_null(np.nan).to_numpy()
+        panel = cls(
+            dates=_days(features["date"])[:: shape[1]],
+            symbols=tuple(form["symbols"]),
+            features=tuple(form["features"]),
+            values=cells.reshape(*shape, len(form["features"])),
+            listed=features["listed"].to_numpy().reshape(shape),
+            labels=Labels(
+                horizon_quarters=form["horizon_quarters"],
+                realised_on=_days(labels["realised_on"])[:: shape[1]],
+                values={name: labels[name].fill_null(np.nan).to_numpy().reshape(shape) for name in form["labels"]},
+            ),
+            left_out=form["left_out"],
+        )
+        if panel.digest() != form["digest"]:
+            raise DataError(f"the panel in {folder} was altered since it was made; delete it and run again.")
+        return panel
+
+
+def _days(column: pl.Series) -> Dates:
+    return column.to_numpy().astype("datetime64[D]")

@@ -1,0 +1,24 @@
+"""Settings of the panel."""
+
+from pydantic import Field
+
+from alfred.core.settings import Settings
+from alfred.panel.catalogue import Scaling
+
+
+class PanelSettings(Settings):
+    """Which columns the panel holds and how they are prepared."""
+
+    features: tuple[str, ...] = Field(
+        default=("*",), description="columns to use: names or patterns such as Close_diff_*"
+    )
+    exclude: tuple[str, ...] = Field(default=(), description="columns to leave out: names or patterns")
+    horizon_quarters: int = Field(default=1, ge=1, description="quarters from the decision date to the label's date")
+    stale_sessions: int = Field(default=5, ge=0, description="a last price older than this many sessions is no price")
+    scaling: dict[str, Scaling] = Field(
+        default={}, description="rules by column or pattern, over those of the catalogue"
+    )
+    scaled_bound: float = Field(
+        default=100.0, gt=0, description="a scaled training value beyond this many deviations is an error"
+    )
+    clip: float = Field(default=5.0, gt=0, description="scaled values are cut off at this many deviations")

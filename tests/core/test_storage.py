@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from alfred.core.storage import whole_folder, write_whole
+
+
+def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "stage") as scratch:
+        (scratch / "half").write_text("x")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_appears_whole_and_the_first_of_two_stays(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "stage") as late:
+        (late / "who").write_text("late")
+        with whole_folder(tmp_path / "stage") as first:
+            (first / "who").write_text("first")
+    assert (tmp_path / "stage" / "who").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "new \ud800")
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.txt"]
