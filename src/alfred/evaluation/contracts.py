@@ -58,6 +58,7 @@ class Scorecard:
         calibration: bins of prob_up.
         verdict: one sentence derived from the figures.
         skilled: whether the verdict grants skill.
+        rows_without_label: rows left out because their label was not realised when the data ended.
     """
 
     analyst: str
@@ -72,6 +73,7 @@ class Scorecard:
     calibration: tuple[CalibrationBin, ...]
     verdict: str
     skilled: bool
+    rows_without_label: int = 0
 
     def figure(self, name: str) -> Figure:
         """The figure of that name; KeyError where there is none."""

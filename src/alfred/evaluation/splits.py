@@ -1,0 +1,168 @@
+"""Walk-forward splits over decision dates: train, then validate, then test, with every label realised in between.
+
+Positions count quarters, because decision dates are consecutive quarter ends. A label of horizon h at position t
+is realised at the close of position t + h, which is the instant at which the decision of t + h is made. It may
+therefore serve the part that begins at t + h, but none that begins earlier; rows in between are purged.
+
+    train ......... | purged + embargo | valid .... | purged + embargo | test .... |
+    0 ..   (t + h + embargo <= first of valid)      (t + h + embargo <= first of test)
+
+Purge and embargo: Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 7.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from alfred.core.calendar import Dates, day, quarter_index, quarter_name
+from alfred.core.errors import ConfigError, DataError, LeakError
+from alfred.core.settings import Settings
+
+Positions = NDArray[np.int64]
+
+
+class SplitSettings(Settings):
+    """How the walk-forward moves.
+
+    Attributes:
+        test_first: earliest decision date to test (ISO); None: as early as `min_train_quarters` allows.
+        test_last: latest decision date to test (ISO); None: the last there is.
+        test_quarters: quarters tested before the next training.
+        valid_quarters: quarters held out between training and test, for early stopping and calibration.
+        embargo_quarters: quarters removed beside those that the purge removes.
+        min_train_quarters: fewest quarters to train on; under "rolling", exactly that many.
+        window: "expanding" trains on all quarters since the first, "rolling" on the latest `min_train_quarters`.
+    """
+
+    test_first: str | None = None
+    test_last: str | None = None
+    test_quarters: int = Field(default=8, ge=1)
+    valid_quarters: int = Field(default=8, ge=1)
+    embargo_quarters: int = Field(default=0, ge=0)
+    min_train_quarters: int = Field(default=20, ge=1)
+    window: Literal["expanding", "rolling"] = "expanding"
+
+    @field_validator("test_first", "test_last")
+    @classmethod
+    def _is_date(cls, value: str | None) -> str | None:
+        if value is not None:
+            day(value)
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One step of the walk-forward: ascending positions (int64) into the decision dates of each part."""
+
+    train: Positions
+    valid: Positions
+    test: Positions
+
+    def __post_init__(self) -> None:
+        for name in ("train", "valid", "test"):
+            part = getattr(self, name)
+            if part.ndim != 1 or not part.size or (np.diff(part) <= 0).any():
+                raise DataError(f"a fold's {name} part must hold ascending positions, at least one, got {part}.")
+
+
+def walk_forward(dates: Dates, horizon_quarters: int, settings: SplitSettings) -> tuple[Fold, ...]:
+    """Folds whose test parts lie side by side and cover every tested date once; the last may be short.
+
+    Args:
+        dates: (D,) decision dates, consecutive quarters. The latest may still be without a label.
+        horizon_quarters: quarters from a decision date to the date of its label.
+        settings: lengths of the parts, and the range to test.
+
+    Raises:
+        ConfigError: the horizon is below 1, or no decision date lies in the range to test.
+        DataError: the dates are not consecutive quarters, or there are too few before the first test date.
+    """
+    _check_dates(dates)
+    if horizon_quarters < 1:
+        raise ConfigError(f"horizon_quarters must be at least 1, got {horizon_quarters}.")
+    gap = horizon_quarters + settings.embargo_quarters
+    first, stop = _test_range(dates, gap, settings)
+    return tuple(
+        _fold(start, min(start + settings.test_quarters, stop), gap, settings)
+        for start in range(first, stop, settings.test_quarters)
+    )
+
+
+def check_fold(fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters: int = 0) -> None:
+    """Make sure that each part's labels are known when the next part begins.
+
+    Args:
+        fold: what to check; where it comes from does not matter.
+        dates: (D,) decision dates that its positions point into.
+        horizon_quarters: quarters from a decision date to the date of its label.
+        embargo_quarters: quarters that must lie between, beside the horizon.
+
+    Raises:
+        LeakError: a label is realised too late; the message names the dates.
+    """
+    parts = (("training", fold.train, "validation", fold.valid), ("validation", fold.valid, "test", fold.test))
+    for name, part, next_name, next_part in parts:
+        last, first = dates[part].max(), dates[next_part].min()
+        quarters = quarter_index(np.array([last, first]))
+        if quarters[0] + horizon_quarters + embargo_quarters > quarters[1]:
+            known = quarter_name(last.astype("datetime64[M]") + 3 * horizon_quarters)
+            embargo = f" plus an embargo of {embargo_quarters} quarters" if embargo_quarters else ""
+            raise LeakError(
+                f"the label of the {name} row of {last} is realised at the end of {known}{embargo}, "
+                f"after the first {next_name} date {first}; purge the {name} rows before it."
+            )
+
+
+def _check_dates(dates: Dates) -> None:
+    if not len(dates):
+        raise DataError("there are no decision dates to split; the panel is empty.")
+    steps = np.diff(quarter_index(dates))
+    if (steps != 1).any():
+        at = int(np.flatnonzero(steps != 1)[0])
+        raise DataError(f"decision dates must be consecutive quarters, but {dates[at + 1]} follows {dates[at]}.")
+
+
+def _test_range(dates: Dates, gap: int, settings: SplitSettings) -> tuple[int, int]:
+    """Position of the first tested date, and the position after the last one."""
+    before = settings.min_train_quarters + settings.valid_quarters + 2 * (gap - 1)
+    parts = (
+        f"{settings.min_train_quarters} to train, {settings.valid_quarters} to validate, "
+        f"{2 * (gap - 1)} purged or embargoed"
+    )
+    if len(dates) <= before:
+        raise DataError(
+            f"the walk-forward needs at least {before + 1} quarters ({parts}, 1 to test), but there are {len(dates)} "
+            f"({dates[0]} to {dates[-1]}); use longer history or lower min_train_quarters or valid_quarters."
+        )
+    first = before
+    if settings.test_first is not None:
+        first = int(np.searchsorted(dates, day(settings.test_first)))
+        if first < before:
+            raise DataError(
+                f"test_first {settings.test_first} needs {before} quarters before it ({parts}), but there are {first}; "
+                f"the earliest date that can be tested is {dates[before]}."
+            )
+    stop = len(dates)
+    if settings.test_last is not None:
+        stop = int(np.searchsorted(dates, day(settings.test_last), side="right"))
+    if stop <= first:
+        raise ConfigError(
+            f"there is no decision date to test from {settings.test_first or dates[before]} to "
+            f"{settings.test_last or dates[-1]}; the dates that can be tested run from {dates[before]} to {dates[-1]}."
+        )
+    return first, stop
+
+
+def _fold(start: int, stop: int, gap: int, settings: SplitSettings) -> Fold:
+    valid_stop = start - gap + 1
+    valid_start = valid_stop - settings.valid_quarters
+    train_stop = valid_start - gap + 1
+    train_start = train_stop - settings.min_train_quarters if settings.window == "rolling" else 0
+    return Fold(
+        train=np.arange(train_start, train_stop, dtype=np.int64),
+        valid=np.arange(valid_start, valid_stop, dtype=np.int64),
+        test=np.arange(start, stop, dtype=np.int64),
+    )
