@@ -6,9 +6,13 @@ from alfred.core.storage import whole_folder, write_whole
 
 
 def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "stage") as scratch:
-        (scratch / "half").write_text("x")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with whole_folder(tmp_path / "stage") as scratch:
+            (scratch / "half").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
 
 

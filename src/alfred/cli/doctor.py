@@ -1,0 +1,51 @@
+"""What is installed, what it would run on, and what data are at hand."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+
+import typer
+from rich.table import Table
+
+from alfred.cli.screen import out
+from alfred.core.home import VARIABLE, home
+from alfred.core.version import __version__
+
+OPTIONAL = {"skfolio": "sample prices (pip install 'alfred[sample]')", "bt": "benchmarks (pip install 'alfred[bench]')"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(doctor)
+
+
+def doctor() -> None:
+    """Show what is installed, the device that networks would train on, and the data at hand."""
+    import torch
+
+    from alfred.core.plugins import plugin_names
+    from alfred.lake.ingest import PROVIDERS
+    from alfred.lake.store import Lake
+    from alfred.training.compute import device_of
+
+    here = home()
+    table = Table(box=None, show_header=False)
+    table.add_row("alfred", __version__)
+    table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    table.add_row("processors", str(os.cpu_count()))
+    table.add_row("torch", f"{torch.__version__}, networks train on {device_of('auto')}")
+    for name in ("polars", "deltalake", "scikit-learn", "plotly"):
+        table.add_row(name, importlib.metadata.version(name))
+    for name, purpose in OPTIONAL.items():
+        there = importlib.util.find_spec(name) is not None
+        table.add_row(name, importlib.metadata.version(name) if there else f"[yellow]absent:[/] {purpose}")
+    table.add_row(
+        "home", f"{here.root} ({'from ' + VARIABLE if os.environ.get(VARIABLE) else 'set ' + VARIABLE + ' to move it'})"
+    )
+    table.add_row("providers", ", ".join(plugin_names(PROVIDERS)))
+    lake = Lake(here.lake)
+    versions = lake.versions()
+    table.add_row("lake", ", ".join(f"{name} (version {at})" for name, at in versions.items()) or "empty")
+    table.add_row("runs", str(len(list(here.runs.glob("*/run.json")))))
+    out.print(table)

@@ -1,0 +1,83 @@
+"""The command line: thin commands over the stages. The only place that prints, and that catches errors."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from alfred.cli import backtest, catalogues, doctor, scan, studies
+from alfred.cli.screen import err
+from alfred.core.errors import AlfredError
+from alfred.core.version import __version__
+
+BAD_INPUT, UNEXPECTED, INTERRUPTED = 2, 1, 130
+
+
+class Alfred(TyperGroup):
+    """The command group that turns errors into one sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; a traceback appears only under --debug."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            err.print("\nStopped. Finished stages are kept; the same command goes on from there.")
+            raise typer.Exit(INTERRUPTED) from None
+        except AlfredError as error:
+            if ctx.params.get("debug"):
+                raise
+            err.print(f"[bold red]Error:[/] {_plain(error)}")
+            raise typer.Exit(BAD_INPUT) from error
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if ctx.params.get("debug") or hasattr(error, "exit_code"):
+                raise
+            err.print(
+                f"[bold red]Unexpected {type(error).__name__}:[/] {_plain(error)}\n"
+                "This is a defect of Alfred; `alfred --debug ...` shows where it happened."
+            )
+            raise typer.Exit(UNEXPECTED) from error
+
+
+app = typer.Typer(
+    name="alfred",
+    cls=Alfred,
+    help="A research laboratory for equities: data that cannot know the future, analysts that must beat the naive "
+    "forecast, accounts net of costs, and one honest report.\n\nStart with `alfred demo`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda wanted: _version() if wanted else None)
+    ] = False,
+) -> None:
+    """Options that come before a command."""
+
+
+def _version() -> None:
+    typer.echo(f"alfred {__version__}")
+    raise typer.Exit
+
+
+def _plain(error: BaseException) -> str:
+    """An error's sentence, safe to print where square brackets mean markup."""
+    return str(error).replace("[", r"\[")
+
+
+studies.add_to(app)
+scan.add_to(app)
+catalogues.add_to(app)
+backtest.add_to(app)
+doctor.add_to(app)
+
+
+def main() -> None:
+    """Entry point of the program `alfred`."""
+    app()

@@ -1,0 +1,50 @@
+"""What the command line shows: one console for results, one for progress and errors."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Bars:
+    """Draws progress bars on the error stream; a `Progress` of the stages."""
+
+    def __init__(self) -> None:
+        self._drawn = Progress(
+            TextColumn("  {task.description:<24}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=err,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._drawn.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._drawn.stop()
+
+    def start(self, task: str, total: int | None = None) -> None:
+        """Open a bar."""
+        self._tasks[task] = self._drawn.add_task(task, total=total, note="")
+
+    def advance(self, task: str, steps: int = 1, note: str = "") -> None:
+        """Move it on."""
+        self._drawn.update(self._tasks[task], advance=steps, note=note)
+
+    def finish(self, task: str, note: str = "") -> None:
+        """Leave it standing, done."""
+        self._drawn.update(self._tasks[task], note=note)
+
+    def say(self, message: str) -> None:
+        """Print a line above the bars."""
+        self._drawn.console.print(f"[dim]{message}[/dim]")

@@ -1,0 +1,107 @@
+"""Commands that make, run and report studies."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from alfred.cli.screen import Bars, out
+from alfred.core.errors import ConfigError
+from alfred.core.home import home
+from alfred.core.storage import write_whole
+from alfred.evaluation.contracts import Figure
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set one key over the study's, such as train.epochs=3."),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(demo)
+    app.command()(init)
+    app.command()(run)
+    app.command()(report)
+
+
+def demo(overrides: Overrides = None) -> None:
+    """Run the whole chain on real prices, offline: 20 large caps, 1990 to 2022, to a report.
+
+    The first run takes a minute or two; a second one takes up the finished stages.
+    """
+    _run(Path(str(_template())), overrides)
+
+
+def init(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml")) -> None:
+    """Write a commented study to start from; run it with `alfred run`."""
+    if path.exists():
+        raise ConfigError(f"{path} exists already; choose another name, or remove it first.")
+    text = _template().read_text(encoding="utf-8").replace('name = "demo"', f'name = "{_study_name(path)}"', 1)
+    write_whole(path, text)
+    out.print(f"Wrote {path}. Edit it, then: alfred run {path}")
+
+
+def run(study: Annotated[Path, typer.Argument(help="A study's TOML file.")], overrides: Overrides = None) -> None:
+    """Run a study: data, panel, analysts, walk-forward, backtests, report.
+
+    Ctrl-C stops it cleanly; the same command goes on from the finished stages.
+    """
+    _run(study, overrides)
+
+
+def report(
+    name: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's folder, its name's beginning, or latest.")
+    ] = "latest",
+) -> None:
+    """Write a run's report again and print its path."""
+    from alfred.experiments.runs import find_run
+    from alfred.report.page import write_report
+
+    out.print(str(write_report(find_run(home(), name))), soft_wrap=True)
+
+
+def _template() -> Path:
+    return Path(str(files("alfred.experiments") / "studies" / "demo.toml"))
+
+
+def _study_name(path: Path) -> str:
+    kept = "".join(letter if letter.isalnum() else "-" for letter in path.stem.lower()).strip("-")
+    return kept if kept.isascii() and kept else "study"
+
+
+def _run(path: Path, overrides: list[str] | None) -> None:
+    from alfred.experiments.record import load_record
+    from alfred.experiments.run import run_study
+    from alfred.experiments.study import load_study
+    from alfred.report.page import write_report
+
+    study = load_study(path, overrides or ())
+    with Bars() as progress:
+        folder = run_study(study, home(), progress)
+    record = load_record(folder)
+    page = write_report(folder)
+    table = Table(title="On test rows, with 95% intervals over blocks of quarters", title_justify="left")
+    for column in ("analyst", "label", "rank IC", "accuracy", "always up"):
+        table.add_column(column, justify="left" if column in {"analyst", "label"} else "right")
+    for card in record.scorecards:
+        table.add_row(
+            card.analyst, card.target, _figure(card.figure("rank_ic"), "{:.3f}"),
+            _figure(card.figure("accuracy"), "{:.1%}"), f"{card.rise_share:.1%}",
+        )  # fmt: skip
+    out.print(table)
+    for warning in record.warnings:
+        out.print(f"[yellow]{warning}[/]")
+    out.print(f"[bold]{record.verdict}[/]")
+    out.print(f"Report: {page}", soft_wrap=True)
+
+
+def _figure(figure: Figure, pattern: str) -> str:
+    if figure.value is None:
+        return "-"
+    text = pattern.format(figure.value)
+    over = figure.over_quarters
+    return text if over is None else f"{text} \\[{pattern.format(over.lower)}, {pattern.format(over.upper)}]"

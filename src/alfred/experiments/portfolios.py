@@ -1,0 +1,143 @@
+"""Every strategy on every analyst's forecasts, and the benchmarks, on the same sessions and costs."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from alfred.backtest.contracts import Account, AccountStatistics, LedgerEntry, Readings, TradeAnalysis
+from alfred.backtest.run import backtest, benchmarks
+from alfred.core.calendar import day
+from alfred.core.contracts import DIRECTION, Bars
+from alfred.core.errors import ConfigError, DataError
+from alfred.core.settings import suggestion
+from alfred.experiments.market import Market
+from alfred.experiments.record import PortfolioResult
+from alfred.experiments.study import BacktestSettings
+
+MAGNITUDE_CHOICE = "magnitude-choice"
+LEDGER = {
+    "portfolio": pl.String, "date": pl.String, "action": pl.String, "symbol": pl.String, "price": pl.Float64,
+    "reading": pl.Float64, "profit": pl.Float64,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portfolios:
+    """All accounts of a run.
+
+    Attributes:
+        results: statistics, strategies first, then benchmarks.
+        accounts, ledger: as in the run's record.
+        warnings: what must be said about them before their figures.
+    """
+
+    results: tuple[PortfolioResult, ...]
+    accounts: pl.DataFrame
+    ledger: pl.DataFrame
+    warnings: tuple[str, ...]
+
+
+def run_portfolios(
+    settings: BacktestSettings, market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame, seed: int
+) -> Portfolios:
+    """Trade the evaluation basket over the test quarters.
+
+    `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. The naive forecast
+    trades too: what it earns is what the strategy earns without any knowledge.
+    """
+    bars, index = account_bars(market, symbols, forecasts)
+    decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
+    results, accounts, ledger, warnings = [], [], [], []
+    for analyst in forecasts["analyst"].unique(maintain_order=True):
+        readings = readings_of(forecasts, analyst, symbols)
+        directional = forecasts.filter(pl.col("analyst") == analyst)["target"][0] == DIRECTION
+        for strategy in settings.strategies:
+            if strategy == MAGNITUDE_CHOICE and directional:
+                continue
+            name = f"{analyst} · {strategy}"
+            done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
+            results.append(PortfolioResult(name, "strategy", analyst, strategy, done.statistics, done.trades))
+            accounts.append(account_rows(name, done.account))
+            ledger.append(ledger_rows(name, done.ledger))
+            warnings += _caution(name, done.statistics, done.trades)
+    for name, (account, statistics) in benchmarks(
+        bars, index, decisions, settings.costs, settings.execution, seed=seed
+    ).items():
+        results.append(PortfolioResult(name, "benchmark", None, None, statistics))
+        accounts.append(account_rows(name, account))
+    return Portfolios(
+        tuple(results), pl.concat(accounts), pl.concat([*ledger, pl.DataFrame(schema=LEDGER)]), tuple(warnings)
+    )
+
+
+def readings_of(forecasts: pl.DataFrame, analyst: str, symbols: Sequence[str]) -> Readings:
+    """An analyst's forecasts as matrices, averaged over its seeds; NaN where it made none.
+
+    Raises:
+        ConfigError: there are no forecasts of that analyst, or none for a symbol.
+    """
+    rows = forecasts.filter(pl.col("analyst") == analyst)
+    if rows.is_empty():
+        raise ConfigError(f"the run has no analyst {analyst!r}; {suggestion(analyst, forecasts['analyst'].unique())}.")
+    there = sorted(rows["symbol"].unique())
+    absent = [symbol for symbol in symbols if symbol not in there]
+    if absent:
+        raise ConfigError(f"the run has no forecasts for {', '.join(absent)}; it forecast {', '.join(there)}.")
+    means = rows.group_by("as_of", "symbol").agg(pl.col("mean", "prob_up").mean()).sort("as_of", "symbol")
+    dates = means["as_of"].unique().sort()
+    row = dates.search_sorted(means["as_of"]).to_numpy()
+    place = {symbol: at for at, symbol in enumerate(symbols)}
+    column = np.array([place.get(symbol, -1) for symbol in means["symbol"]])
+    wanted = column >= 0
+    matrices = []
+    for name in ("mean", "prob_up"):
+        matrix = np.full((len(dates), len(symbols)), np.nan)
+        matrix[row[wanted], column[wanted]] = means[name].to_numpy()[wanted]
+        matrices.append(matrix)
+    return Readings(dates.to_numpy().astype("datetime64[D]"), tuple(symbols), *matrices)
+
+
+def account_bars(market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame) -> tuple[Bars, Bars]:
+    """Bars of the basket and of the index from the first decision on, on the same sessions.
+
+    Raises:
+        DataError: the index has no level on a session of the basket.
+    """
+    basket, index = market.matrix(symbols), market.index_bars()
+    start = int(np.searchsorted(basket.dates, day(str(forecasts["as_of"].min()))))
+    dates = basket.dates[start:]
+    at = np.searchsorted(index.dates, dates)
+    at[at == len(index.dates)] = 0
+    if (index.dates[at] != dates).any():
+        absent = dates[index.dates[at] != dates][0]
+        raise DataError(f"the index {index.symbols[0]} has no level on {absent}, where the basket has prices.")
+    return (
+        Bars(dates, basket.symbols, basket.close[start:], basket.total[start:]),
+        Bars(dates, index.symbols, index.close[at], index.total[at]),
+    )
+
+
+def account_rows(name: str, account: Account) -> pl.DataFrame:
+    """An account as rows of `accounts.parquet`."""
+    drawdown = account.value / np.maximum.accumulate(account.value) - 1
+    frame = pl.DataFrame({"date": account.dates, "value": account.value, "drawdown": drawdown})
+    return frame.select(pl.lit(name).alias("portfolio"), pl.col("date").cast(pl.Date), "value", "drawdown")
+
+
+def ledger_rows(name: str, entries: Sequence[LedgerEntry]) -> pl.DataFrame:
+    """Ledger lines as rows of `ledger.parquet`."""
+    return pl.DataFrame([{"portfolio": name, **asdict(entry)} for entry in entries], schema=LEDGER)
+
+
+def _caution(name: str, statistics: AccountStatistics, trades: TradeAnalysis) -> list[str]:
+    found = []
+    if statistics.ruined_on is not None:
+        found.append(f"Ruin: {name} lost everything on {statistics.ruined_on}.")
+    if trades.completed >= 10 and trades.best_trade_share > 0.5:
+        found.append(
+            f"One trade: {trades.best_trade} made {trades.best_trade_share:.0%} of all gains of {name} "
+            f"({trades.best_trade_pct:+.0f}%); look at its prices before believing the result."
+        )
+    return found

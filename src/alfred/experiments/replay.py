@@ -1,0 +1,66 @@
+"""The notes' backtests on the forecasts of a finished run."""
+
+from pathlib import Path
+
+from alfred.backtest.contracts import AccountStatistics
+from alfred.backtest.ledger import average_hold_pct, format_basket_hold, format_ledger, format_trade_analysis
+from alfred.backtest.run import backtest, benchmarks
+from alfred.core.contracts import DIRECTION
+from alfred.core.errors import ConfigError
+from alfred.core.home import Home
+from alfred.experiments.market import read_market
+from alfred.experiments.portfolios import MAGNITUDE_CHOICE, account_bars, readings_of
+from alfred.experiments.record import load_frame, load_record
+from alfred.experiments.study import Study
+from alfred.lake.store import Lake
+
+
+def replay(
+    home: Home, folder: Path, strategy: str, *, ticker: str = "", analyst: str = "", with_ledger: bool = True
+) -> list[str]:
+    """Trade a run's forecasts by one strategy, at the run's costs and on the table versions that it read.
+
+    Args:
+        home: whose lake holds the prices.
+        folder: the run's.
+        strategy: of `alfred.backtest.strategies`.
+        ticker: one name of the evaluation basket, with the whole account in it; empty for the whole basket.
+        analyst: whose forecasts; empty for the run's last analyst.
+        with_ledger: whether to include the ledger's lines.
+
+    Returns:
+        Lines to print: ledger, trade analysis, basket metrics as in the notes, then the account and its benchmarks.
+
+    Raises:
+        ConfigError: the run has no such analyst or ticker, or the strategy needs another kind of forecast.
+    """
+    record = load_record(folder)
+    study = Study.parse(record.settings, f"{folder.name}/run.json")
+    forecasts = load_frame(folder, "forecasts")
+    analyst = analyst or record.scorecards[-1].analyst
+    readings = readings_of(forecasts, analyst, (ticker,) if ticker else record.evaluation_basket)
+    target = next(card.target for card in record.scorecards if card.analyst == analyst)
+    if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
+        raise ConfigError(f"{strategy} needs forecasts of a size, but {analyst} forecasts direction; choose another.")
+    market = read_market(Lake(home.lake), study.data, record.data.versions)
+    bars, index = account_bars(market, readings.symbols, forecasts)
+    settings, seed = study.backtest, study.evaluation.seed
+    done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
+    others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed)
+    lines = [f"{strategy} on {', '.join(readings.symbols)}, forecasts of {analyst}; {record.execution}", ""]
+    if with_ledger:
+        lines += [format_ledger(done.ledger), ""]
+    start = int(bars.dates.searchsorted(done.account.dates[0]))
+    lines += [format_trade_analysis(done.trades), "", format_basket_hold(average_hold_pct(bars, start)), ""]
+    lines += ["--- Account, net of costs ---", _line(strategy, done.statistics)]
+    return lines + [_line(name, statistics) for name, (_, statistics) in others.items()]
+
+
+def _line(name: str, what: AccountStatistics) -> str:
+    low, high = what.annual_return_interval.lower, what.annual_return_interval.upper
+    ruin = f", ruined on {what.ruined_on}" if what.ruined_on else ""
+    return (
+        f"{name:<17}{what.annual_return:+8.2%} a year [{low:+.2%}, {high:+.2%}], total {what.total_return:+.2%}, "
+        f"Sharpe {what.sharpe:.2f}, drawdown {what.max_drawdown:.1%}, "
+        f"turnover {what.turnover_per_year:.2f} a year{ruin}"
+    )

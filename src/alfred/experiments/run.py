@@ -1,0 +1,303 @@
+"""The whole chain: lake, panel, walk-forward, scorecards, accounts, and the record of it all."""
+
+import functools
+import importlib.metadata
+import platform
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from alfred.analysts import AnalystSpec, describe
+from alfred.core.contracts import DIRECTION
+from alfred.core.digest import code_digest, digest_of
+from alfred.core.home import Home
+from alfred.core.progress import Progress, Silent
+from alfred.core.storage import whole_folder
+from alfred.core.version import __version__
+from alfred.evaluation.contracts import Scorecard
+from alfred.evaluation.protocols import question
+from alfred.evaluation.scorecard import quarter_table, scorecard
+from alfred.evaluation.splits import Fold, walk_forward
+from alfred.evaluation.verdict import overall_verdict
+from alfred.experiments.market import Market, choose_baskets, read_market
+from alfred.experiments.portfolios import Portfolios, run_portfolios
+from alfred.experiments.record import (
+    DataSummary,
+    Efficiency,
+    FoldSummary,
+    LeftOut,
+    PanelSummary,
+    RunRecord,
+    StageTiming,
+    dump_record,
+)
+from alfred.experiments.stages import Stages
+from alfred.experiments.study import Study
+from alfred.experiments.walkforward import Fit, WalkForward, curve_rows, entry_name, target_of
+from alfred.lake.store import Lake
+from alfred.panel.build import build_panel
+from alfred.panel.panel import Panel
+from alfred.training.losses import original_row_losses
+from alfred.universe.baskets import Baskets
+
+NAIVE = "naive"
+
+
+@dataclass
+class _Clock:
+    """Collects the stages' timings in order."""
+
+    progress: Progress
+    timings: list[StageTiming]
+    began: float = 0.0
+
+    def start(self, stage: str) -> None:
+        self.began = time.perf_counter()
+        self.progress.say(stage)
+
+    def stop(self, stage: str, resumed: bool = False) -> None:
+        self.timings.append(StageTiming(stage, time.perf_counter() - self.began, resumed))
+
+
+def run_study(study: Study, home: Home, progress: Progress | None = None) -> Path:
+    """Run a study, or take it up where an earlier run stopped.
+
+    Finished stages are found by digests of their inputs and code, so that a repeat costs little and an interrupted
+    run loses at most the fit it was in.
+
+    Returns:
+        The run's folder, with the files that `alfred.experiments.record` lists.
+
+    Raises:
+        AlfredError: the data, baskets or periods do not allow what the study asks for.
+    """
+    progress = progress or Silent()
+    clock = _Clock(progress, [])
+    stages = Stages(home.stages)
+    clock.start("data")
+    lake = Lake(home.lake)
+    market = read_market(lake, study.data)
+    baskets = choose_baskets(market, study.universe)
+    clock.stop("data")
+    digest = digest_of(study.digest(), code_digest("experiments"), market.digest())
+    folder = home.runs / f"{study.name}-{digest[:10]}"
+    if (folder / "run.json").is_file():
+        progress.say(f"this study was finished before, with the same data and code: {folder}")
+        return folder
+
+    clock.start("panel")
+    panel, resumed = _panel(study, market, baskets, stages)
+    clock.stop("panel", resumed)
+    folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
+
+    walk = WalkForward(panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train)
+    panel_digest = panel.digest()
+    fits: list[Fit] = []
+    frames: list[pl.DataFrame] = []
+    specs = with_naive(study.analysts)
+    for spec in specs:
+        clock.start(f"analyst {entry_name(spec)}")
+        own, frame = walk.forecast(spec, study.seeds, stages, panel_digest, progress)
+        fits += own
+        frames.append(frame)
+        clock.stop(f"analyst {entry_name(spec)}", all(fit.stage.resumed for fit in own))
+    forecasts = pl.concat(frames)
+
+    clock.start("evaluation")
+    scorecards = _scorecards(study, specs, forecasts)
+    clock.stop("evaluation")
+    clock.start("backtest")
+    portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
+    clock.stop("backtest")
+
+    record = RunRecord(
+        study=study.name,
+        digest=digest,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        alfred_version=__version__,
+        protocol=study.universe.protocol,
+        question=question(study.universe.protocol),
+        verdict=overall_verdict(scorecards),
+        warnings=_warnings(study, market, panel, folds, portfolios),
+        data=_data_summary(market, study, lake),
+        training_basket=baskets.training,
+        evaluation_basket=baskets.evaluation,
+        panel=_panel_summary(panel, panel_digest),
+        folds=tuple(_fold_summary(walk, fold) for fold in folds),
+        seeds=study.seeds,
+        scorecards=scorecards,
+        portfolios=portfolios.results,
+        efficiency=_efficiency(fits),
+        timings=tuple(clock.timings),
+        environment=_environment(),
+        settings=study.model_dump(mode="json"),
+        cost_bps=study.backtest.costs.cost_bps,
+        execution=_execution(study),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
+    )
+    return _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
+
+
+def with_naive(specs: Sequence[AnalystSpec]) -> tuple[AnalystSpec, ...]:
+    """The study's analysts, led by the naive forecast of every label that one of them forecasts."""
+    targets = list(dict.fromkeys(target_of(spec) for spec in specs))
+    naive = [AnalystSpec.parse({"name": NAIVE, "label": target}, "the naive forecast") for target in targets]
+    return (*naive, *(spec for spec in specs if spec.name != NAIVE))
+
+
+def _panel(study: Study, market: Market, baskets: Baskets, stages: Stages) -> tuple[Panel, bool]:
+    usable = not market.description.levels_know_the_future
+    symbols = sorted({*baskets.training, *baskets.evaluation})
+    inputs = {
+        "code": code_digest("panel"),
+        "market": market.digest(),
+        "symbols": symbols,
+        "settings": study.panel.model_dump(mode="json"),
+        "levels_usable": usable,
+    }
+
+    def compute(folder: Path) -> None:
+        bars = market.bars.filter(pl.col("symbol").is_in(symbols))
+        build_panel(bars, market.index, study.panel, usable).save(folder)
+
+    stage = stages.run("panel", inputs, compute)
+    return Panel.load(stage.folder), stage.resumed
+
+
+def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFrame) -> tuple[Scorecard, ...]:
+    naive = {target_of(spec): entry_name(spec) for spec in specs if spec.name == NAIVE}
+    cards = []
+    for spec in specs:
+        target = target_of(spec)
+        loss = "bce" if target == DIRECTION else spec.loss or describe(spec.name).loss
+        cards.append(
+            scorecard(
+                forecasts,
+                entry_name(spec),
+                forecasts.filter(pl.col("analyst") == naive[target]),
+                functools.partial(original_row_losses, loss, settings=study.train.loss),
+                loss,
+                study.evaluation,
+                random=describe(spec.name).uses_seed,
+            )
+        )
+    return tuple(cards)
+
+
+def _warnings(
+    study: Study, market: Market, panel: Panel, folds: Sequence[Fold], portfolios: Portfolios
+) -> tuple[str, ...]:
+    """What a reader must know before any figure."""
+    found = []
+    if market.description.survivors_only:
+        found.append(
+            "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and "
+            "the share of rising quarters are higher than an investor of the time could have expected."
+        )
+    asked = [name for name in study.panel.features if market.description.levels_know_the_future]
+    levels = [name for name in panel.features if name in asked]
+    if levels:
+        found.append(
+            f"Look-ahead: {', '.join(levels)} is a price level adjusted backwards; it knows later splits and dividends."
+        )
+    quarters = sum(len(fold.test) for fold in folds)
+    if quarters < 40:
+        found.append(f"Few dates: {quarters} test quarters can show only large effects.")
+    found += portfolios.warnings
+    return tuple(found)
+
+
+def _data_summary(market: Market, study: Study, lake: Lake) -> DataSummary:
+    empty = [name for name in ("open", "high", "low", "volume") if market.bars[name].null_count() == len(market.bars)]
+    return DataSummary(
+        provider=study.data.provider,
+        note=market.description.note,
+        versions=lake.versions() if not market.view.versions else dict(market.view.versions),
+        first=str(market.bars["date"].min()),
+        last=str(market.bars["date"].max()),
+        symbols=market.bars["symbol"].n_unique(),
+        sessions=market.bars["date"].n_unique(),
+        missing=tuple(LeftOut(name, "the provider has none; features that need it are missing") for name in empty),
+    )
+
+
+def _panel_summary(panel: Panel, digest: str) -> PanelSummary:
+    missing = np.isnan(panel.values[panel.listed]).mean(axis=0)
+    return PanelSummary(
+        digest=digest,
+        first=str(panel.dates[0]),
+        last=str(panel.dates[-1]),
+        dates=len(panel.dates),
+        columns=panel.features,
+        missing_share={name: float(share) for name, share in zip(panel.features, missing, strict=True)},
+        left_out=tuple(LeftOut(name, reason) for name, reason in panel.left_out.items()),
+        rows_without_label=int((panel.listed & np.isnan(panel.labels.of(DIRECTION))).sum()),
+    )
+
+
+def _fold_summary(walk: WalkForward, fold: Fold) -> FoldSummary:
+    train, valid, test = walk.parts(fold, DIRECTION)
+    return FoldSummary(
+        train_first=str(train.dates[0]),
+        train_last=str(train.dates[-1]),
+        valid_first=str(valid.dates[0]),
+        valid_last=str(valid.dates[-1]),
+        test_first=str(test.dates[0]),
+        test_last=str(test.dates[-1]),
+        train_rows=len(train),
+        valid_rows=len(valid),
+        test_rows=len(test),
+    )
+
+
+def _efficiency(fits: Sequence[Fit]) -> tuple[Efficiency, ...]:
+    rows = []
+    for name in dict.fromkeys(fit.analyst for fit in fits):
+        records = [fit.record for fit in fits if fit.analyst == name]
+        epochs = sum(len(record.epochs) for record in records)
+        seconds = sum(record.seconds for record in records)
+        rows.append(
+            Efficiency(
+                analyst=name,
+                parameters=max(record.parameters for record in records),
+                fits=len(records),
+                seconds=seconds,
+                seconds_per_epoch=seconds / epochs if epochs else None,
+                samples_per_second=float(np.median([r.samples_per_second for r in records])) if epochs else None,
+                median_best_epoch=float(np.median([r.best_epoch for r in records])) if epochs else None,
+            )
+        )
+    return tuple(rows)
+
+
+def _execution(study: Study) -> str:
+    lag = study.backtest.execution.lag_sessions
+    when = "at the decision date's own close" if lag == 0 else f"at the close {lag} session(s) after the decision"
+    return f"filled {when}, {study.backtest.costs.cost_bps:g} bps of traded value, shares held until the next quarter"
+
+
+def _environment() -> dict[str, str]:
+    packages = ("numpy", "polars", "torch", "scikit-learn", "deltalake", "exchange-calendars")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}", **versions}
+
+
+def _write(
+    folder: Path, study: Study, record: RunRecord, *, forecasts: pl.DataFrame, curves: pl.DataFrame, found: Portfolios
+) -> Path:
+    with whole_folder(folder) as scratch:
+        forecasts.write_parquet(scratch / "forecasts.parquet")
+        quarter_table(forecasts).write_parquet(scratch / "quarters.parquet")
+        curves.write_parquet(scratch / "curves.parquet")
+        found.accounts.write_parquet(scratch / "accounts.parquet")
+        found.ledger.write_parquet(scratch / "ledger.parquet")
+        (scratch / "study.toml").write_text(study.toml(), encoding="utf-8")
+        (scratch / "run.json").write_text(dump_record(record), encoding="utf-8")
+    return folder

@@ -1,0 +1,201 @@
+"""A study: one TOML file that says what to find out, and how."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import tomli_w
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from alfred.analysts import AnalystSpec, make_analyst
+from alfred.backtest.settings import CostSettings, ExecutionSettings
+from alfred.core.calendar import day
+from alfred.core.errors import ConfigError
+from alfred.core.plugins import plugin, plugin_names
+from alfred.core.settings import Settings, suggestion
+from alfred.evaluation.bootstrap import BootstrapSettings
+from alfred.evaluation.protocols import DEFAULT_PROTOCOL, check_baskets, question
+from alfred.evaluation.splits import SplitSettings
+from alfred.lake.ingest import PROVIDERS
+from alfred.panel.settings import PanelSettings
+from alfred.training.settings import TrainSettings
+
+STRATEGIES = "alfred.backtest.strategies"
+
+
+def _iso(value: Any) -> Any:
+    """TOML dates may be written bare or quoted."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+IsoDate = Annotated[str, BeforeValidator(_iso)]
+
+
+class DataSettings(Settings):
+    """Where prices come from and which span of them is used."""
+
+    provider: str = Field(default="sample", description="a provider of `alfred doctor`")
+    since: IsoDate | None = Field(default=None, description="first session, such as 1990-01-02; default the data's own")
+    until: IsoDate | None = Field(default=None, description="last session; nothing that became known later is read")
+
+    @field_validator("provider")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value.replace("-", "_") not in plugin_names(PROVIDERS):
+            raise ValueError(f"there is no provider {value!r}; {suggestion(value, plugin_names(PROVIDERS))}")
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        dates = [day(text) for text in (self.since, self.until) if text is not None]
+        if dates != sorted(dates):
+            raise ValueError(f"since {self.since} lies after until {self.until}; the range is empty")
+        return self
+
+
+class ScanSettings(Settings):
+    """Two disjoint baskets of least-correlated names, chosen with what was known on a date."""
+
+    training_start: str = Field(description="first name of the training basket")
+    evaluation_start: str = Field(description="first name of the evaluation basket")
+    n: int = Field(default=10, ge=1, description="names in each basket")
+    as_of: IsoDate = Field(description="day of the choice; must lie before the first test quarter")
+
+
+class UniverseSettings(Settings):
+    """The baskets, in one of three ways: listed, in a file, or by a scan. Without an evaluation basket the training
+    names are tested in later years, which answers another question.
+    """
+
+    training: tuple[str, ...] = Field(default=(), description="symbols to train on")
+    evaluation: tuple[str, ...] = Field(default=(), description="symbols to test on")
+    baskets: Path | None = Field(
+        default=None, description="a file as `alfred scan --save` writes it, relative to the study"
+    )
+    scan: ScanSettings | None = Field(default=None, description="choose the baskets by the scanner")
+    protocol: str = Field(DEFAULT_PROTOCOL, description="the question the evaluation answers")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        question(self.protocol)
+        ways = [name for name in ("training", "baskets", "scan") if getattr(self, name)]
+        if len(ways) != 1:
+            got = " and ".join(ways) or "none of them"
+            raise ValueError(f"give the names by exactly one of training, baskets or scan, got {got}")
+        if self.training:
+            check_baskets(self.training, self.evaluation or self._same(), self.protocol)
+        return self
+
+    def _same(self) -> tuple[str, ...]:
+        return () if self.protocol == DEFAULT_PROTOCOL else self.training
+
+
+class BacktestSettings(Settings):
+    """Which strategies trade on which forecasts, and what trading costs."""
+
+    strategies: tuple[str, ...] = Field(
+        default=("simple", "nuanced", "magnitude-choice"), description="rules of the notes"
+    )
+    costs: CostSettings = CostSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+
+    @field_validator("strategies")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            plugin(STRATEGIES, name)
+        return value
+
+
+class Study(Settings):
+    """Everything that determines a run's results."""
+
+    name: str = Field(default="study", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="names the run's folder")
+    seeds: tuple[int, ...] = Field(
+        default=(0, 1, 2), min_length=1, description="one training of every network for each"
+    )
+    data: DataSettings = DataSettings()
+    universe: UniverseSettings
+    panel: PanelSettings = PanelSettings()
+    splits: SplitSettings = SplitSettings()
+    train: TrainSettings = TrainSettings()
+    analysts: tuple[AnalystSpec, ...] = Field(description="who forecasts; the naive forecast always stands beside them")
+    evaluation: BootstrapSettings = BootstrapSettings()
+    backtest: BacktestSettings = BacktestSettings()
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a seed is named twice; results of one seed would count double")
+        return value
+
+    @field_validator("analysts")
+    @classmethod
+    def _known(cls, value: tuple[AnalystSpec, ...]) -> tuple[AnalystSpec, ...]:
+        for spec in value:
+            make_analyst(spec, TrainSettings(), seed=0)
+        return value
+
+    @model_validator(mode="after")
+    def _scan_before_test(self) -> Self:
+        scan, first = self.universe.scan, self.splits.test_first
+        if scan is not None and (first is None or day(scan.as_of) >= day(first)):
+            raise ValueError(
+                f"universe.scan.as_of {scan.as_of} must lie before splits.test_first "
+                f"({first or 'not given'}); a basket chosen with later prices knows the test period"
+            )
+        return self
+
+    def toml(self) -> str:
+        """The study with every default written out."""
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """Read a study.
+
+    Args:
+        path: the TOML file.
+        overrides: settings over those of the file, such as "train.epochs=3"; values are TOML.
+
+    Raises:
+        ConfigError: the file is absent or no TOML, or a setting is unknown or wrong; every problem is named.
+    """
+    try:
+        form = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no study {path}; `alfred init {path}` writes one to start from.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
+    for override in overrides:
+        _override(form, override)
+    baskets = form.get("universe", {}).get("baskets") if isinstance(form.get("universe"), dict) else None
+    if isinstance(baskets, str):
+        form["universe"]["baskets"] = str((path.parent / baskets).resolve())
+    return Study.parse(form, path.name)
+
+
+def _override(form: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set takes section.key=value, such as train.epochs=3, got {override!r}.")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        form = form.setdefault(section, {})
+        if not isinstance(form, dict):
+            raise ConfigError(f"--set {override!r}: {section!r} is no section.")
+    try:
+        form[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        form[last] = text.strip()
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: an absent key means the default."""
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_none(inner) for inner in value]
+    return value

@@ -1,0 +1,166 @@
+"""The walk-forward: every fold trains on its past alone and forecasts its test quarters, one stage a fit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from pydantic import TypeAdapter
+
+from alfred.analysts import AnalystSpec, describe, make_analyst
+from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, FitRecord, Forecast, Windows
+from alfred.core.digest import code_digest
+from alfred.core.progress import Progress
+from alfred.evaluation.splits import Fold, SplitSettings, check_fold
+from alfred.experiments.stages import Finished, Stages
+from alfred.panel.panel import Panel
+from alfred.panel.settings import PanelSettings
+from alfred.panel.windows import WindowMaker
+from alfred.training.settings import TrainSettings
+
+LABELS = (MAGNITUDE, DIRECTION, EXCESS)
+_RECORD = TypeAdapter(FitRecord)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One training of one analyst: which, how it went, and the stage that holds it."""
+
+    analyst: str
+    seed: int
+    fold: int
+    record: FitRecord
+    stage: Finished
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """What every fit of a study shares.
+
+    Attributes:
+        panel: features and labels.
+        folds: positions of the parts in the panel's dates.
+        training, evaluation: symbols to learn from and to forecast.
+    """
+
+    panel: Panel
+    folds: tuple[Fold, ...]
+    training: tuple[str, ...]
+    evaluation: tuple[str, ...]
+    panel_settings: PanelSettings
+    split_settings: SplitSettings
+    train_settings: TrainSettings
+
+    def parts(self, fold: Fold, target: str) -> tuple[Windows, Windows, Windows]:
+        """Training, validation and test windows of a fold; the test windows carry no labels.
+
+        Raises:
+            LeakError: the fold's labels reach into its next part.
+        """
+        horizon = self.panel.labels.horizon_quarters
+        check_fold(fold, self.panel.dates, horizon, self.split_settings.embargo_quarters)
+        maker = WindowMaker.fit(self.panel, fold.train, self.training, self.panel_settings)
+        return (
+            maker.windows(fold.train, self.training, target, labelled=True),
+            maker.windows(fold.valid, self.training, target, labelled=True),
+            maker.windows(fold.test, self.evaluation, target, labelled=False),
+        )
+
+    def forecast(
+        self, spec: AnalystSpec, seeds: Sequence[int], stages: Stages, panel_digest: str, progress: Progress
+    ) -> tuple[list[Fit], pl.DataFrame]:
+        """Fit and forecast every fold with every seed; an analyst without randomness needs one seed only.
+
+        Returns:
+            All fits, and the forecasts with the columns of `forecasts.parquet`.
+        """
+        entry = entry_name(spec)
+        used = tuple(seeds) if describe(spec.name).uses_seed else tuple(seeds)[:1]
+        progress.start(entry, len(used) * len(self.folds))
+        fits, frames = [], []
+        for seed in used:
+            for at, fold in enumerate(self.folds):
+                stage = self._stage(spec, seed, fold, stages, panel_digest)
+                record = _RECORD.validate_json((stage.folder / "record.json").read_bytes())
+                fits.append(Fit(entry, seed, at, record, stage))
+                frame = pl.read_parquet(stage.folder / "forecasts.parquet")
+                keys = (pl.lit(at).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
+                frames.append(frame.select(*keys, pl.all()))
+                progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
+        progress.finish(entry)
+        rows = pl.concat(frames)
+        return fits, rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
+
+    def _stage(self, spec: AnalystSpec, seed: int, fold: Fold, stages: Stages, panel_digest: str) -> Finished:
+        inputs = {
+            "code": code_digest("evaluation"),
+            "panel": panel_digest,
+            "spec": spec.model_dump(mode="json"),
+            "train": self.train_settings.model_dump(mode="json"),
+            "panel_settings": self.panel_settings.model_dump(mode="json"),
+            "training": self.training,
+            "evaluation": self.evaluation,
+            "fold": [part.tolist() for part in (fold.train, fold.valid, fold.test)],
+            "seed": seed,
+        }
+
+        def compute(folder: Path) -> None:
+            train, valid, test = self.parts(fold, target_of(spec))
+            fitted = make_analyst(spec, self.train_settings, seed).fit(train, valid)
+            _rows(test, fitted.predict(test)).write_parquet(folder / "forecasts.parquet")
+            (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
+
+        return stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute)
+
+
+def target_of(spec: AnalystSpec) -> str:
+    """The label that a study's analyst forecasts."""
+    return spec.label or describe(spec.name).target
+
+
+def entry_name(spec: AnalystSpec) -> str:
+    """What a study's analyst is called in results: its name, and its label where that is not its own."""
+    own = describe(spec.name).target
+    return spec.name if spec.label in {None, own} else f"{spec.name}:{spec.label}"
+
+
+def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:
+    """The learning curves of all fits, as in the run's record."""
+    rows = [
+        (fit.analyst, fit.seed, fit.fold, epoch.number, epoch.train_loss, epoch.valid_loss, epoch.learning_rate,
+         epoch.number == fit.record.best_epoch)
+        for fit in fits
+        for epoch in fit.record.epochs
+    ]  # fmt: skip
+    names = ("analyst", "seed", "fold", "epoch", "train_loss", "valid_loss", "learning_rate", "best")
+    types = (pl.String, pl.Int64, pl.Int64, pl.Int64, pl.Float64, pl.Float64, pl.Float64, pl.Boolean)
+    return pl.DataFrame(rows, schema=dict(zip(names, types, strict=True)), orient="row")
+
+
+def outcomes(panel: Panel) -> pl.DataFrame:
+    """What came after each forecast: columns symbol, as_of, realised_on, PM, PQ, excess; null until known."""
+    dates, symbols = len(panel.dates), len(panel.symbols)
+    frame = pl.DataFrame(
+        {
+            "symbol": list(panel.symbols) * dates,
+            "as_of": panel.dates.repeat(symbols),
+            "realised_on": panel.labels.realised_on.repeat(symbols),
+        },
+        schema_overrides={"as_of": pl.Date, "realised_on": pl.Date},
+    )
+    return frame.with_columns(pl.Series(name, panel.labels.of(name).ravel(), nan_to_null=True) for name in LABELS)
+
+
+def _rows(test: Windows, forecast: Forecast) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "symbol": test.symbols.tolist(),
+            "as_of": test.dates,
+            "target": test.target,
+            "mean": forecast.mean,
+            "lower": forecast.lower,
+            "upper": forecast.upper,
+            "prob_up": forecast.prob_up,
+        },
+        schema_overrides={"symbol": pl.String, "as_of": pl.Date},
+    )
