@@ -1,9 +1,66 @@
-"""What the backtest gives: the account day by day, fills, trades and their statistics."""
+"""What the backtest takes and gives: readings, positions; the account day by day, fills, trades and statistics."""
 
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from alfred.core.calendar import Dates
-from alfred.core.contracts import Floats, Interval
+from alfred.core.contracts import Bools, Floats, Interval
+from alfred.core.errors import DataError
+
+Positions = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """An analyst's forecasts as strategies see them.
+
+    Attributes:
+        dates: (D,) decision dates, ascending.
+        symbols: S tickers.
+        mean: (D, S) expected label, NaN where there is no forecast.
+        prob_up: (D, S) probability of a rise, within [0, 1], NaN where there is no forecast.
+    """
+
+    dates: Dates
+    symbols: tuple[str, ...]
+    mean: Floats
+    prob_up: Floats
+
+    def __post_init__(self) -> None:
+        shape = (len(self.dates), len(self.symbols))
+        if self.mean.shape != shape or self.prob_up.shape != shape:
+            raise DataError(f"readings of shape {shape} got mean {self.mean.shape} and prob_up {self.prob_up.shape}.")
+        if (np.diff(self.dates.astype("datetime64[D]").astype(np.int64)) <= 0).any():
+            raise DataError("decision dates must ascend without repeats.")
+        if ((self.prob_up < 0) | (self.prob_up > 1)).any():
+            raise DataError("prob_up must lie between 0 and 1, or be NaN where there is no forecast.")
+        if np.isinf(self.mean).any():
+            raise DataError("mean must be finite, or NaN where there is no forecast.")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a strategy wants to hold from each decision on.
+
+    Attributes:
+        positions: (D, S) int8: 1 long, -1 short, 0 none.
+        weights: (D, S) share of the account in each name, negative for short.
+        acted_on: (D, S) the reading that the strategy looked at, which the ledger prints.
+    """
+
+    positions: Positions
+    weights: Floats
+    acted_on: Floats
+
+
+class Strategy(Protocol):
+    """What a file in `alfred.backtest.strategies` defines: one function of that name."""
+
+    def targets(self, readings: Readings) -> Targets:
+        """Positions and weights; row d depends on the readings up to row d only."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +70,7 @@ class Account:
     Attributes:
         dates: (T,) sessions.
         value: (T,) account value after that session's trades and costs, in units of the initial capital.
-        turnover: (R,) traded value over account value at each of R rebalancings (buying 100% counts 1.0).
+        turnover: (R,) traded value over account value after it, at each of R rebalancings (buying 100% counts 1.0).
         costs: (R,) cost of each rebalancing in units of the initial capital.
         borrow: total borrow fees in units of the initial capital.
         rebalanced: (R,) sessions on which it traded.
@@ -104,3 +161,26 @@ class AccountStatistics:
     turnover_per_year: float
     costs: float
     ruined_on: str | None = None
+
+
+@dataclass(frozen=True)
+class StrategyResult:
+    """A strategy run on an analyst's readings.
+
+    Attributes:
+        account: the account from the first fill on.
+        positions: (D, S) as decided.
+        weights: (D, S) as decided.
+        filled: (D,) False for decisions whose fill would lie after the last bar, or after the account's ruin.
+        ledger: the notes' ledger of the filled decisions.
+        trades: their analysis.
+        statistics: of the account.
+    """
+
+    account: Account
+    positions: Positions
+    weights: Floats
+    filled: Bools
+    ledger: tuple[LedgerEntry, ...]
+    trades: TradeAnalysis
+    statistics: AccountStatistics
