@@ -1,0 +1,19 @@
+"""Analysts forecast the rows of a panel. One file an analyst: the folder is the registry."""
+
+from alfred.analysts._presets import AnalystSpec
+from alfred.analysts._registry import (
+    AnalystDescription,
+    analyst_names,
+    describe,
+    make_analyst,
+    restore_analyst,
+)
+
+__all__ = [
+    "AnalystDescription",
+    "AnalystSpec",
+    "analyst_names",
+    "describe",
+    "make_analyst",
+    "restore_analyst",
+]

@@ -1,0 +1,105 @@
+"""Forecasts that are a weighted sum of the window: what naive, momentum and ridge have learnt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alfred.analysts._conformal import Calibration, calibrate
+from alfred.analysts._presets import AnalystSpec
+from alfred.analysts._store import read_analyst, read_saved, save_analyst
+from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
+from alfred.training.rows import Inputs
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class FittedLinear:
+    """mean = intercept + sum of weights x window.
+
+    Attributes:
+        spec: what it was made from.
+        inputs: windows it accepts.
+        weights: (L, F) float64.
+        intercept: forecast of a window of zeros.
+        calibration: its confidence.
+        record: cost of the fit.
+        details: what else there is to know, such as the penalty.
+    """
+
+    spec: AnalystSpec
+    inputs: Inputs
+    weights: Floats
+    intercept: float
+    calibration: Calibration
+    record: FitRecord
+    details: dict[str, float | str]
+
+    def predict(self, windows: Windows) -> Forecast:
+        """Forecast every row.
+
+        Raises:
+            DataError: the windows differ in columns, length, target or horizon from those learnt on.
+        """
+        self.inputs.require(windows, "the windows to forecast")
+        return self.calibration.forecast(linear_mean(windows, self.weights, self.intercept))
+
+    def save(self, folder: Path) -> None:
+        """Write it into `folder`."""
+        weights = {"weights": self.weights, "intercept": np.array([self.intercept])}
+        save_analyst(
+            folder, self.spec, self.inputs, self.calibration, self.record, weights=weights, details=self.details
+        )
+
+
+def linear_mean(windows: Windows, weights: Floats, intercept: float) -> Floats:
+    """(N,) weighted sums. Each row is added up by itself: a matrix product rounds a row by how many stand beside it."""
+    flat = weights.ravel()
+    means = np.empty(len(windows))
+    for start in range(0, len(windows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        x = windows.x[part].reshape(-1, flat.size).astype(np.float64)
+        means[part] = intercept + (x * flat).sum(axis=1)
+    return means
+
+
+def fitted_linear(
+    spec: AnalystSpec,
+    valid: Windows,
+    weights: Floats,
+    intercept: float,
+    record: FitRecord,
+    *,
+    details: dict[str, float | str] | None = None,
+    rise_share: float | None = None,
+) -> FittedLinear:
+    """What was learnt, with its confidence from the validation rows.
+
+    Raises:
+        DataError: there are too few validation rows.
+    """
+    mean = linear_mean(valid, weights, intercept)
+    label = np.asarray(valid.y, np.float64)
+    calibration = calibrate(valid.target, mean, label, rise_share=rise_share)
+    return FittedLinear(spec, Inputs.of(valid), weights, intercept, calibration, record, details or {})
+
+
+def restore_linear(folder: Path) -> FittedLinear:
+    """What `FittedLinear.save` wrote.
+
+    Raises:
+        DataError: the folder holds something else.
+    """
+    inputs = read_saved(folder).inputs
+    shapes = {"weights": (inputs.quarters, len(inputs.columns)), "intercept": (1,)}
+    saved, tensors, calibration = read_analyst(folder, shapes)
+    return FittedLinear(
+        saved.spec,
+        inputs,
+        tensors["weights"].astype(np.float64),
+        float(tensors["intercept"][0]),
+        calibration,
+        saved.record,
+        dict(saved.details),
+    )

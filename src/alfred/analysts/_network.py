@@ -1,0 +1,156 @@
+"""What every network analyst shares: fitting, forecasting, saving. A network's file writes its layers only."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from alfred.analysts._conformal import Calibration, calibrate
+from alfred.analysts._presets import AnalystSpec, Choice
+from alfred.analysts._store import read_analyst, read_saved, save_analyst
+from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
+from alfred.core.errors import ConfigError, DataError
+from alfred.core.progress import Progress
+from alfred.training.compute import build_seeded, device_of, parameters_of, threads
+from alfred.training.loop import train as train_network
+from alfred.training.losses import Head, activate, loss_function
+from alfred.training.rows import Inputs, require_fit_rows, require_target
+from alfred.training.settings import TrainSettings
+
+Build = Callable[[int, int], nn.Module]
+"""Makes a network for so many columns and quarters; of x (B, L, F) and seen (B, L) it makes raw outputs (B,)."""
+
+CHUNK = 256
+"""Rows of one forward pass in forecasting, the last one filled up with zeros. Matrix products round by their shape;
+with one shape only, a row's forecast does not depend on how many rows are asked about."""
+
+
+@dataclass(frozen=True)
+class NetworkAnalyst:
+    """A network before it has learnt."""
+
+    spec: AnalystSpec
+    choice: Choice
+    build: Build
+    settings: TrainSettings
+    seed: int
+    progress: Progress
+
+    @property
+    def target(self) -> str:
+        """The label it forecasts."""
+        return self.choice.label
+
+    def fit(self, train: Windows, valid: Windows) -> "FittedNetwork":
+        """Train to the best validation epoch, then calibrate on the validation rows.
+
+        Raises:
+            DataError, LeakError, ConfigError: as `alfred.training.loop.train`.
+        """
+        require_fit_rows(train, valid)
+        require_target(train, self.target)
+        inputs = Inputs.of(train)
+        network = build_seeded(lambda: self.build(len(inputs.columns), inputs.quarters), self.seed)
+        loss = loss_function(self.choice.loss, self.choice.head, self.settings.loss)
+        task = f"{self.choice.name}, seed {self.seed}"
+        outcome = train_network(
+            network, train, valid, loss, self.settings, seed=self.seed, progress=self.progress, task=task
+        )
+        mean = network_mean(network, self.choice.head, valid, self.settings.threads)
+        calibration = calibrate(self.target, mean, np.asarray(valid.y))
+        return FittedNetwork(
+            self.spec, self.choice.head, inputs, network, calibration, outcome.record, self.settings, self.seed
+        )
+
+
+@dataclass(frozen=True)
+class FittedNetwork:
+    """A network that has learnt, on the device where it forecasts."""
+
+    spec: AnalystSpec
+    head: Head
+    inputs: Inputs
+    network: nn.Module
+    calibration: Calibration
+    record: FitRecord
+    settings: TrainSettings
+    seed: int
+
+    def predict(self, windows: Windows) -> Forecast:
+        """Forecast every row; a row's forecast depends on that row alone.
+
+        Raises:
+            DataError: the windows differ in columns, length, target or horizon from those learnt on.
+        """
+        self.inputs.require(windows, "the windows to forecast")
+        return self.calibration.forecast(network_mean(self.network, self.head, windows, self.settings.threads))
+
+    def save(self, folder: Path) -> None:
+        """Write it into `folder`."""
+        weights = {name: tensor.cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        save_analyst(
+            folder,
+            self.spec,
+            self.inputs,
+            self.calibration,
+            self.record,
+            weights=weights,
+            training=self.settings,
+            seed=self.seed,
+        )
+
+
+@torch.no_grad()
+def network_mean(network: nn.Module, head: Head, windows: Windows, wanted_threads: int | None) -> Floats:
+    """(N,) forecasts, the head applied in double precision so that no probability rounds to 0 or 1."""
+    device = next(network.parameters()).device
+    network.eval()
+    means = np.empty(len(windows))
+    with threads(wanted_threads, parameters_of(network), CHUNK):
+        for start in range(0, len(windows), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows = len(windows.dates[part])
+            x = torch.zeros((CHUNK, *windows.x.shape[1:]), dtype=torch.float32)
+            seen = torch.zeros((CHUNK, windows.x.shape[1]), dtype=torch.bool)
+            x[:rows] = torch.from_numpy(windows.x[part])
+            seen[:rows] = torch.from_numpy(windows.seen[part])
+            output = network(x.to(device), seen.to(device)).cpu().double()
+            means[part] = activate(head, output)[:rows].numpy()
+    return means
+
+
+def restore_network(
+    folder: Path, choose_of: Callable[[AnalystSpec], Choice], build_of: Callable[[Choice], Build]
+) -> FittedNetwork:
+    """What `FittedNetwork.save` wrote, on the device it was trained on if this machine has it.
+
+    Raises:
+        DataError: the folder holds something else.
+        ConfigError: the saved spec is none that this analyst takes.
+    """
+    saved = read_saved(folder)
+    choice = choose_of(saved.spec)
+    if saved.training is None or saved.seed is None:
+        raise DataError(f"{folder} does not say how {choice.name} was trained; save the analyst again.")
+    # On the meta device no memory is taken before the file has proven to hold these very weights.
+    network = empty_network(build_of(choice), len(saved.inputs.columns), saved.inputs.quarters)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    _, tensors, calibration = read_analyst(folder, shapes)
+    network.load_state_dict({name: torch.from_numpy(values.copy()) for name, values in tensors.items()}, assign=True)
+    try:
+        network.to(device_of(saved.training.device))
+    except ConfigError:
+        network.to("cpu")
+    network.eval()
+    return FittedNetwork(
+        saved.spec, choice.head, saved.inputs, network, calibration, saved.record, saved.training, saved.seed
+    )
+
+
+def empty_network(build: Build, columns: int, quarters: int) -> nn.Module:
+    """A network without memory for its weights, to count them or to be filled."""
+    with torch.device("meta"):
+        return build(columns, quarters)
