@@ -1,0 +1,145 @@
+"""Assembles the page: reads the folder, asks every section for its part, and fills the template."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from alfred.core.storage import write_whole
+from alfred.experiments.record import RunRecord, load_record
+from alfred.report.accounts import AccountSection, account_section
+from alfred.report.calibration import CalibrationSection, calibration_section
+from alfred.report.curves import QuarterSection, learning_plots, quarter_section
+from alfred.report.data import DataSection, data_section
+from alfred.report.format import COUNT, instant, listed
+from alfred.report.frames import read
+from alfred.report.ledger import LedgerSection, ledger_section
+from alfred.report.palette import analyst_series, portfolio_series
+from alfred.report.plot import Plot, safe_json
+from alfred.report.running import RunSection, run_section
+from alfred.report.skill import SkillSection, skill_section
+from alfred.report.summary import Card, cards
+
+FILE = "report.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def write_report(folder: Path) -> Path:
+    """Write the report of a run into its folder, whole or not at all.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        DataError: the folder is no run's, or lacks a table that the page draws.
+    """
+    path = folder / FILE
+    write_whole(path, render(folder))
+    return path
+
+
+def render(folder: Path) -> str:
+    """The report of a run as one HTML text that needs nothing else.
+
+    Raises:
+        DataError: the folder is no run's, or lacks a table that the page draws.
+    """
+    page = _page(folder)
+    figures = safe_json({plot.key: plot.payload() for plot in page.plots()})
+    return (
+        _templates()
+        .get_template("report.html.jinja")
+        .render(
+            page=page,
+            record=page.record,
+            css=_own("report.css"),
+            js=_own("report.js"),
+            plotly=_trusted(_plotly()) if page.plots() else "",
+            figures=_trusted(figures),
+            ledger_json=_trusted(safe_json(page.ledger.payload)),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Page:
+    """The sections in the page's order."""
+
+    record: RunRecord
+    cards: tuple[Card, ...]
+    data: DataSection
+    skill: SkillSection
+    learning: tuple[Plot, ...]
+    quarters: QuarterSection
+    calibration: CalibrationSection
+    accounts: AccountSection
+    ledger: LedgerSection
+    run: RunSection
+
+    def plots(self) -> tuple[Plot, ...]:
+        """Every plot that the page draws."""
+        found = (
+            self.data.plot,
+            *self.skill.plots,
+            *self.learning,
+            self.quarters.plot,
+            *self.calibration.plots,
+            self.accounts.plot,
+        )
+        return tuple(plot for plot in found if plot is not None)
+
+
+def _page(folder: Path) -> Page:
+    record = load_record(folder)
+    analysts = analyst_series(record)
+    portfolios = portfolio_series(record.portfolios, analysts)
+    return Page(
+        record,
+        cards(record),
+        data_section(record),
+        skill_section(record, analysts),
+        learning_plots(read(folder, "curves"), analysts),
+        quarter_section(read(folder, "quarters"), analysts),
+        calibration_section(record, analysts),
+        account_section(record, read(folder, "accounts"), portfolios),
+        ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
+        run_section(record, folder),
+    )
+
+
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = COUNT.text
+    environment.filters["listed"] = listed
+    environment.filters["instant"] = instant
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _trusted(text: str) -> Markup:
+    """Text that goes into the page as it is: this package's own files, plotly's script, and JSON of `safe_json`."""
+    return Markup(text)  # noqa: S704 - every other text is escaped by the template
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may break after dots, underscores and slashes, where a narrow column needs it."""
+    parts = re.split("([._/])", name.replace(" ·", "\u00a0·"))
+    return Markup("").join(Markup("{}<wbr>").format(part) if part in {".", "_", "/"} else part for part in parts)
+
+
+def _own(name: str) -> Markup:
+    return _trusted((_TEMPLATES / name).read_text(encoding="utf-8"))
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
