@@ -32,3 +32,9 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
         write_whole(path, "new \ud800")
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_others_may_read_what_the_umask_allows(tmp_path: Path) -> None:
+    write_whole(tmp_path / "report.html", "x")
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "report.html").stat().st_mode == (tmp_path / "plain").stat().st_mode

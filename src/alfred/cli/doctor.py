@@ -35,7 +35,7 @@ def doctor() -> None:
     table.add_row("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     table.add_row("processors", str(os.cpu_count()))
     table.add_row("torch", f"{torch.__version__}, networks train on {device_of('auto')}")
-    for name in ("polars", "deltalake", "scikit-learn", "plotly"):
+    for name in ("polars", "deltalake", "exchange-calendars", "plotly"):
         table.add_row(name, importlib.metadata.version(name))
     for name, purpose in OPTIONAL.items():
         there = importlib.util.find_spec(name) is not None

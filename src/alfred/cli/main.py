@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from alfred.cli import backtest, catalogues, doctor, scan, studies
@@ -26,7 +27,7 @@ class Alfred(TyperGroup):
         except AlfredError as error:
             if ctx.params.get("debug"):
                 raise
-            err.print(f"[bold red]Error:[/] {_plain(error)}")
+            err.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
             raise typer.Exit(BAD_INPUT) from error
         except (typer.Exit, typer.Abort):
             raise
@@ -34,7 +35,7 @@ class Alfred(TyperGroup):
             if ctx.params.get("debug") or hasattr(error, "exit_code"):
                 raise
             err.print(
-                f"[bold red]Unexpected {type(error).__name__}:[/] {_plain(error)}\n"
+                f"[bold red]Unexpected {type(error).__name__}:[/] {escape(str(error))}\n"
                 "This is a defect of Alfred; `alfred --debug ...` shows where it happened."
             )
             raise typer.Exit(UNEXPECTED) from error
@@ -64,11 +65,6 @@ def _root(
 def _version() -> None:
     typer.echo(f"alfred {__version__}")
     raise typer.Exit
-
-
-def _plain(error: BaseException) -> str:
-    """An error's sentence, safe to print where square brackets mean markup."""
-    return str(error).replace("[", r"\[")
 
 
 studies.add_to(app)

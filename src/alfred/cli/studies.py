@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import Bars, out
@@ -84,18 +85,18 @@ def _run(path: Path, overrides: list[str] | None) -> None:
         folder = run_study(study, home(), progress)
     record = load_record(folder)
     page = write_report(folder)
-    table = Table(title="On test rows, with 95% intervals over blocks of quarters", title_justify="left")
-    for column in ("analyst", "label", "rank IC", "accuracy", "always up"):
-        table.add_column(column, justify="left" if column in {"analyst", "label"} else "right")
+    out.print("On test rows, with 95% intervals over blocks of quarters:")
+    table = Table(box=None)
+    table.add_column("analyst", no_wrap=True)
+    for column in ("rank IC", "accuracy", "always up"):
+        table.add_column(column, justify="right", no_wrap=True)
     for card in record.scorecards:
-        table.add_row(
-            card.analyst, card.target, _figure(card.figure("rank_ic"), "{:.3f}"),
-            _figure(card.figure("accuracy"), "{:.1%}"), f"{card.rise_share:.1%}",
-        )  # fmt: skip
+        ic, accuracy = _figure(card.figure("rank_ic"), "{:.3f}"), _figure(card.figure("accuracy"), "{:.1%}")
+        table.add_row(card.analyst, ic, accuracy, f"{card.rise_share:.1%}")
     out.print(table)
     for warning in record.warnings:
-        out.print(f"[yellow]{warning}[/]")
-    out.print(f"[bold]{record.verdict}[/]")
+        out.print(f"[yellow]{warning}[/]", soft_wrap=True)
+    out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
     out.print(f"Report: {page}", soft_wrap=True)
 
 

@@ -5,9 +5,11 @@ A decision date is the last session of a calendar quarter. What is known at that
 
 import datetime as dt
 import functools
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BeforeValidator
 
 from alfred.core.errors import ConfigError
 
@@ -37,6 +39,19 @@ def day(text: str) -> np.datetime64:
         return np.datetime64(dt.date.fromisoformat(text), "D")
     except ValueError as error:
         raise ConfigError(f"{text!r} is not a date; write it like 2004-03-31.") from error
+
+
+def _as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _checked(text: str) -> str:
+    day(text)
+    return text
+
+
+IsoDate = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked)]
+"""A date in a settings model; TOML may write it bare or quoted."""
 
 
 def sessions_between(first: np.datetime64, last: np.datetime64) -> Dates:

@@ -91,7 +91,7 @@ class Forecast:
     Attributes:
         mean: (N,) expected label; for PQ the probability of a rise.
         lower, upper: (N,) ends of the interval that holds the label with probability `level`.
-        prob_up: (N,) probability that the label's price change is above zero, within [0, 1].
+        prob_up: (N,) probability that the label is above zero (for PQ, that it is 1), within [0, 1].
         level: nominal coverage of the interval.
     """
 

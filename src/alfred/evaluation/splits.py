@@ -15,9 +15,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from alfred.core.calendar import Dates, day, quarter_index, quarter_name
+from alfred.core.calendar import Dates, IsoDate, day, quarter_index, quarter_name
 from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.settings import Settings
 
@@ -37,20 +37,13 @@ class SplitSettings(Settings):
         window: "expanding" trains on all quarters since the first, "rolling" on the latest `min_train_quarters`.
     """
 
-    test_first: str | None = None
-    test_last: str | None = None
+    test_first: IsoDate | None = None
+    test_last: IsoDate | None = None
     test_quarters: int = Field(default=8, ge=1)
     valid_quarters: int = Field(default=8, ge=1)
     embargo_quarters: int = Field(default=0, ge=0)
     min_train_quarters: int = Field(default=20, ge=1)
     window: Literal["expanding", "rolling"] = "expanding"
-
-    @field_validator("test_first", "test_last")
-    @classmethod
-    def _is_date(cls, value: str | None) -> str | None:
-        if value is not None:
-            day(value)
-        return value
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,14 @@ import polars as pl
 
 from alfred.backtest.contracts import Account, AccountStatistics, LedgerEntry, Readings, TradeAnalysis
 from alfred.backtest.run import backtest, benchmarks
+from alfred.backtest.statistics import drawdowns
 from alfred.core.calendar import day
 from alfred.core.contracts import DIRECTION, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.experiments.market import Market
 from alfred.experiments.record import PortfolioResult
-from alfred.experiments.study import BacktestSettings
+from alfred.experiments.study import NAIVE, BacktestSettings, family
 
 MAGNITUDE_CHOICE = "magnitude-choice"
 LEDGER = {
@@ -44,13 +45,15 @@ def run_portfolios(
 ) -> Portfolios:
     """Trade the evaluation basket over the test quarters.
 
-    `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. The naive forecast
-    trades too: what it earns is what the strategy earns without any knowledge.
+    `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. So does the naive
+    forecast everywhere: it is the same for all names, and no rule of the notes can choose by it.
     """
     bars, index = account_bars(market, symbols, forecasts)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
     results, accounts, ledger, warnings = [], [], [], []
     for analyst in forecasts["analyst"].unique(maintain_order=True):
+        if family(analyst) == NAIVE:
+            continue
         readings = readings_of(forecasts, analyst, symbols)
         directional = forecasts.filter(pl.col("analyst") == analyst)["target"][0] == DIRECTION
         for strategy in settings.strategies:
@@ -121,8 +124,7 @@ def account_bars(market: Market, symbols: tuple[str, ...], forecasts: pl.DataFra
 
 def account_rows(name: str, account: Account) -> pl.DataFrame:
     """An account as rows of `accounts.parquet`."""
-    drawdown = account.value / np.maximum.accumulate(account.value) - 1
-    frame = pl.DataFrame({"date": account.dates, "value": account.value, "drawdown": drawdown})
+    frame = pl.DataFrame({"date": account.dates, "value": account.value, "drawdown": drawdowns(account)})
     return frame.select(pl.lit(name).alias("portfolio"), pl.col("date").cast(pl.Date), "value", "drawdown")
 
 

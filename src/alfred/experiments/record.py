@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.errors import DataError
@@ -114,6 +114,8 @@ class StageTiming:
 @dataclass(frozen=True)
 class RunRecord:
     """Everything a run found out, beside its tables."""
+
+    __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
     study: str
     digest: str

@@ -39,15 +39,13 @@ from alfred.experiments.record import (
     dump_record,
 )
 from alfred.experiments.stages import Stages
-from alfred.experiments.study import Study
-from alfred.experiments.walkforward import Fit, WalkForward, curve_rows, entry_name, target_of
+from alfred.experiments.study import NAIVE, Study, entry_name, target_of
+from alfred.experiments.walkforward import Fit, WalkForward, curve_rows
 from alfred.lake.store import Lake
 from alfred.panel.build import build_panel
 from alfred.panel.panel import Panel
 from alfred.training.losses import original_row_losses
 from alfred.universe.baskets import Baskets
-
-NAIVE = "naive"
 
 
 @dataclass
@@ -279,12 +277,13 @@ def _efficiency(fits: Sequence[Fit]) -> tuple[Efficiency, ...]:
 
 def _execution(study: Study) -> str:
     lag = study.backtest.execution.lag_sessions
-    when = "at the decision date's own close" if lag == 0 else f"at the close {lag} session(s) after the decision"
+    after = "one session" if lag == 1 else f"{lag} sessions"
+    when = "at the decision date's own close" if lag == 0 else f"at the close {after} after the decision"
     return f"filled {when}, {study.backtest.costs.cost_bps:g} bps of traded value, shares held until the next quarter"
 
 
 def _environment() -> dict[str, str]:
-    packages = ("numpy", "polars", "torch", "scikit-learn", "deltalake", "exchange-calendars")
+    packages = ("numpy", "polars", "torch", "deltalake", "exchange-calendars")
     versions = {name: importlib.metadata.version(name) for name in packages}
     return {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}", **versions}
 

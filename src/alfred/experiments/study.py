@@ -3,14 +3,14 @@
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import tomli_w
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from alfred.analysts import AnalystSpec, make_analyst
+from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.settings import CostSettings, ExecutionSettings
-from alfred.core.calendar import day
+from alfred.core.calendar import IsoDate, day
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
@@ -22,14 +22,8 @@ from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
 
 STRATEGIES = "alfred.backtest.strategies"
-
-
-def _iso(value: Any) -> Any:
-    """TOML dates may be written bare or quoted."""
-    return value.isoformat() if hasattr(value, "isoformat") else value
-
-
-IsoDate = Annotated[str, BeforeValidator(_iso)]
+NAIVE = "naive"
+"""The forecast that every other stands beside."""
 
 
 class DataSettings(Settings):
@@ -136,6 +130,10 @@ class Study(Settings):
     def _known(cls, value: tuple[AnalystSpec, ...]) -> tuple[AnalystSpec, ...]:
         for spec in value:
             make_analyst(spec, TrainSettings(), seed=0)
+        names = [entry_name(spec) for spec in value]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"{repeated} is named twice; a study tells its analysts apart by name and label")
         return value
 
     @model_validator(mode="after")
@@ -151,6 +149,22 @@ class Study(Settings):
     def toml(self) -> str:
         """The study with every default written out."""
         return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def target_of(spec: AnalystSpec) -> str:
+    """The label that a study's analyst forecasts."""
+    return spec.label or describe(spec.name).target
+
+
+def entry_name(spec: AnalystSpec) -> str:
+    """What a study's analyst is called in results: its name, and its label where that is not its own."""
+    own = describe(spec.name).target
+    return spec.name if spec.label in {None, own} else f"{spec.name}:{spec.label}"
+
+
+def family(entry: str) -> str:
+    """The analyst's name in an entry's name."""
+    return entry.partition(":")[0]
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:

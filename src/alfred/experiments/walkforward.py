@@ -13,6 +13,7 @@ from alfred.core.digest import code_digest
 from alfred.core.progress import Progress
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.stages import Finished, Stages
+from alfred.experiments.study import entry_name, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
@@ -111,17 +112,6 @@ class WalkForward:
             (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
 
         return stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute)
-
-
-def target_of(spec: AnalystSpec) -> str:
-    """The label that a study's analyst forecasts."""
-    return spec.label or describe(spec.name).target
-
-
-def entry_name(spec: AnalystSpec) -> str:
-    """What a study's analyst is called in results: its name, and its label where that is not its own."""
-    own = describe(spec.name).target
-    return spec.name if spec.label in {None, own} else f"{spec.name}:{spec.label}"
 
 
 def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:

@@ -1,0 +1,216 @@
+"""The whole chain on real prices: the golden scorecard, the record, and taking up finished stages."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from small_study import small_study
+
+from alfred.core.errors import AlfredError, DataError
+from alfred.core.home import Home
+from alfred.experiments.record import FRAMES, RunRecord, load_frame, load_record
+from alfred.experiments.replay import replay
+from alfred.experiments.run import run_study
+from alfred.experiments.runs import find_run
+
+GOLDEN_EXACT = {
+    "naive": {"rank_ic": 0.0, "loss": 0.026909, "accuracy": 0.574074, "mae": 0.113193, "coverage": 0.802469},
+    "momentum": {"rank_ic": -0.013757, "loss": 0.027068, "accuracy": 0.574074, "mae": 0.113808, "r2": -0.059914},
+    "ridge": {"rank_ic": -0.075132, "loss": 0.026961, "accuracy": 0.574074, "mae": 0.113504, "log_loss": 0.705489},
+}
+# Value and tolerance: another processor may round a network's sums otherwise and stop it an epoch earlier or later.
+GOLDEN_NETWORKS = {
+    "vanilla.small": {"rank_ic": (0.034921, 0.05), "loss": (0.684046, 0.01), "accuracy": (0.577160, 0.03)},
+    "vanilla.small.tanh": {"rank_ic": (0.010582, 0.05), "loss": (0.025956, 0.001), "accuracy": (0.567901, 0.03)},
+}
+GOLDEN_RETURNS = {"ridge · magnitude-choice": -0.101173, "buy and hold": 0.050599, "1/N": 0.065929, "index": 0.062030}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def folder(home: Home) -> Path:
+    return run_study(small_study(), home)
+
+
+@pytest.fixture(scope="module")
+def record(folder: Path) -> RunRecord:
+    return load_record(folder)
+
+
+def test_golden_scorecard(record: RunRecord) -> None:
+    """Closed-form figures are exact; a network's may move with the processor, so its bounds are wider.
+
+    A change that moves these figures is a change of results: say so in the changelog.
+    """
+    cards = {card.analyst: card for card in record.scorecards}
+    assert record.training_basket == ("AAPL", "PEP", "RRC", "PG", "BBY", "UNH")
+    assert record.evaluation_basket == ("GE", "KO", "AMD", "MRK", "CVX", "LLY")
+    assert {name: (card.rows, card.quarters) for name, card in cards.items()} == dict.fromkeys(cards, (162, 27))
+    for name, expected in GOLDEN_EXACT.items():
+        got = {metric: cards[name].figure(metric).value for metric in expected}
+        assert got == pytest.approx(expected, abs=2e-6), name
+    for name, wanted in GOLDEN_NETWORKS.items():
+        for metric, (value, tolerance) in wanted.items():
+            assert cards[name].figure(metric).value == pytest.approx(value, abs=tolerance), (name, metric)
+    portfolios = {result.name: result.statistics.annual_return for result in record.portfolios}
+    assert {name: portfolios[name] for name in GOLDEN_RETURNS} == pytest.approx(GOLDEN_RETURNS, abs=2e-6)
+
+
+def test_no_figure_is_too_good_and_no_interval_is_missing(record: RunRecord) -> None:
+    for card in record.scorecards:
+        assert card.figure("accuracy").value <= card.rise_share + 0.05, card.analyst
+        for figure in card.figures:
+            assert figure.value is None or (figure.over_quarters and figure.over_seeds), (card.analyst, figure.name)
+            assert figure.value is not None or figure.note, (card.analyst, figure.name)
+        assert card.verdict
+    for result in record.portfolios:
+        interval = result.statistics.annual_return_interval
+        assert interval.lower <= result.statistics.annual_return <= interval.upper, result.name
+
+
+def test_every_analyst_and_benchmark_is_there(record: RunRecord) -> None:
+    names = [card.analyst for card in record.scorecards]
+    assert names == ["naive", "naive:PQ", "momentum", "ridge", "vanilla.small", "vanilla.small.tanh"]
+    portfolios = {result.name for result in record.portfolios}
+    assert {"buy and hold", "1/N", "index", "ridge · magnitude-choice", "vanilla.small · nuanced"} <= portfolios
+    assert not {"vanilla.small · magnitude-choice", "naive · simple"} & portfolios
+
+
+def test_the_first_lines_say_that_these_are_survivors(record: RunRecord) -> None:
+    assert record.warnings[0].startswith("Survivorship:")
+    assert any("Few dates: 28 test quarters" in warning for warning in record.warnings)
+    assert record.panel.left_out
+    assert {left.name for left in record.data.missing} == {"open", "high", "low", "volume"}
+
+
+def test_folds_never_train_on_their_future(record: RunRecord) -> None:
+    for fold in record.folds:
+        assert fold.train_first <= fold.train_last < fold.valid_first <= fold.valid_last < fold.test_first
+    assert record.folds[0].test_first == "2008-03-31"
+    assert record.folds[-1].test_last == "2014-12-31"
+
+
+def test_forecasts_are_made_for_the_last_quarter_without_a_label(folder: Path) -> None:
+    last = load_frame(folder, "forecasts").filter(pl.col("as_of") == dt.date(2014, 12, 31))
+    assert len(last) == 6 * (4 + 2 * 2)
+    assert last["PM"].null_count() == last["realised_on"].null_count() == len(last)
+
+
+def test_tables_have_the_columns_that_the_record_promises(folder: Path) -> None:
+    columns = {name: load_frame(folder, name).columns for name in FRAMES}
+    assert columns["forecasts"] == [
+        "fold", "analyst", "seed", "symbol", "as_of", "target", "mean", "lower", "upper", "prob_up", "realised_on",
+        "PM", "PQ", "excess",
+    ]  # fmt: skip
+    assert columns["quarters"] == ["analyst", "as_of", "rank_ic", "accuracy", "rise_share", "rows"]
+    assert columns["accounts"] == ["portfolio", "date", "value", "drawdown"]
+    assert columns["ledger"] == ["portfolio", "date", "action", "symbol", "price", "reading", "profit"]
+    best = load_frame(folder, "curves").filter("best").group_by("analyst", "seed", "fold").len()
+    assert (best["len"] == 1).all()
+    assert best.height == 2 * 2 * len(load_record(folder).folds)
+
+
+def test_the_first_fill_is_the_session_after_the_first_decision(folder: Path) -> None:
+    assert load_frame(folder, "accounts")["date"].min() == dt.date(2008, 4, 1)
+
+
+def test_a_second_run_is_the_first_one(folder: Path, home: Home) -> None:
+    before = (folder / "run.json").stat().st_mtime_ns
+    assert run_study(small_study(), home) == folder
+    assert (folder / "run.json").stat().st_mtime_ns == before
+
+
+def test_another_run_takes_up_finished_fits(folder: Path, home: Home) -> None:
+    other = load_record(run_study(small_study(backtest={"costs": {"cost_bps": 50.0}}), home))
+    assert {timing.stage: timing.resumed for timing in other.timings if "analyst" in timing.stage} == {
+        f"analyst {name}": True
+        for name in ("naive", "naive:PQ", "momentum", "ridge", "vanilla.small", "vanilla.small.tanh")
+    }
+    cheap = {result.name: result.statistics.total_return for result in load_record(folder).portfolios}
+    dear = {result.name: result.statistics.total_return for result in other.portfolios}
+    assert dear["1/N"] < cheap["1/N"]
+
+
+def test_a_repeat_elsewhere_gives_the_same_forecasts_to_the_last_bit(folder: Path, tmp_path: Path) -> None:
+    study = small_study()
+    again = run_study(study.model_copy(update={"analysts": study.analysts[2:]}), Home(tmp_path))
+    mine = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh")
+    theirs = load_frame(again, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh")
+    assert mine.equals(theirs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"universe": {"training": ["AAPL"], "evaluation": ["F"]}}, "no bars for F; the data hold AAPL"),
+        ({"data": {"until": "1989-12-31"}}, "known by|no bars"),
+        ({"data": {"since": "2023-06-01"}}, "no bars from 2023-06-01"),
+        ({"splits": {"test_first": "2030-03-31"}}, "no decision date to test"),
+        ({"splits": {"test_first": "2008-03-31", "min_train_quarters": 200}}, "needs at least"),
+        ({"panel": {"features": ["nothing*"]}}, "no column matches 'nothing\\*'"),
+    ],
+)
+def test_data_that_do_not_suffice_end_in_one_sentence(changes: dict[str, object], message: str, home: Home) -> None:
+    with pytest.raises(AlfredError, match=message) as caught:
+        run_study(small_study(**changes), home)
+    assert "\n" not in str(caught.value)
+
+
+def test_replay_prints_the_ledger_of_the_notes(folder: Path, home: Home, record: RunRecord) -> None:
+    name = record.evaluation_basket[0]
+    lines = "\n".join(replay(home, folder, "simple", ticker=name, analyst="vanilla.small"))
+    assert "2008-04-01, BUY CREATE, Price=" in lines or "2008-04-01, SELL_SHORT CREATE, Price=" in lines
+    assert f"Asset: {name}" in lines
+    assert "Total Completed Trades:" in lines
+    assert "1/N" in lines
+
+
+def test_replay_of_the_whole_basket_equals_the_run(folder: Path, home: Home, record: RunRecord) -> None:
+    lines = replay(home, folder, "magnitude-choice", analyst="ridge", with_ledger=False)
+    result = next(result for result in record.portfolios if result.name == "ridge · magnitude-choice")
+    assert any(f"total {result.statistics.total_return:+.2%}" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "simple", "ticker": "F"}, "no forecasts for F; it forecast"),
+        ({"strategy": "simple", "analyst": "rigde"}, "no analyst 'rigde'; did you mean 'ridge'"),
+        ({"strategy": "magnitude-choice", "analyst": "vanilla.small"}, "needs forecasts of a size"),
+        ({"strategy": "simpel"}, "did you mean 'simple'"),
+    ],
+)
+def test_wrong_replays_are_explained(folder: Path, home: Home, options: dict[str, str], message: str) -> None:
+    with pytest.raises(AlfredError, match=message):
+        replay(home, folder, **options)  # type: ignore[arg-type]
+
+
+def test_runs_are_found_by_name_beginning_and_age(folder: Path, home: Home) -> None:
+    assert find_run(home, folder.name) == find_run(home, str(folder)) == folder
+    assert find_run(home, "latest").parent == home.runs
+    with pytest.raises(AlfredError, match="no run begins with 'none'; there are"):
+        find_run(home, "none")
+    with pytest.raises(AlfredError, match="several runs begin with 'small'"):
+        find_run(home, "small")
+    with pytest.raises(AlfredError, match="alfred demo"):
+        find_run(Home(home.root / "empty"), "latest")
+
+
+def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no run's folder"):
+        load_record(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(DataError, match="cannot be read by this version"):
+        load_record(tmp_path)
+
+
+def test_accounts_begin_with_one_and_lose_the_first_cost(folder: Path) -> None:
+    accounts = load_frame(folder, "accounts").filter(pl.col("portfolio") == "1/N")
+    assert accounts["value"][0] == pytest.approx(1 / 1.001, rel=1e-12)
+    assert np.isfinite(accounts["value"].to_numpy()).all()
