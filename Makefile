@@ -23,7 +23,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m alfred.cli.document docs/cli.md
+	$(BIN)/python -m alfred.cli.document docs
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/backtest.py
