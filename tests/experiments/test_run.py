@@ -1,6 +1,7 @@
 """The whole chain on real prices: the golden scorecard, the record, and taking up finished stages."""
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import numpy as np
@@ -191,15 +192,21 @@ def test_wrong_replays_are_explained(folder: Path, home: Home, options: dict[str
         replay(home, folder, **options)  # type: ignore[arg-type]
 
 
-def test_runs_are_found_by_name_beginning_and_age(folder: Path, home: Home) -> None:
-    assert find_run(home, folder.name) == find_run(home, str(folder)) == folder
-    assert find_run(home, "latest").parent == home.runs
-    with pytest.raises(AlfredError, match="no run begins with 'none'; there are"):
-        find_run(home, "none")
-    with pytest.raises(AlfredError, match="several runs begin with 'small'"):
-        find_run(home, "small")
+def test_runs_are_found_by_name_beginning_and_age(tmp_path: Path) -> None:
+    there = Home(tmp_path)
+    for age, name in enumerate(("other-3", "small-1", "small-2")):
+        (there.runs / name).mkdir(parents=True)
+        (there.runs / name / "run.json").write_text("{}")
+        os.utime(there.runs / name / "run.json", (age, age))
+    assert find_run(there, "small-1") == find_run(there, str(there.runs / "small-1")) == there.runs / "small-1"
+    assert find_run(there, "other") == there.runs / "other-3"
+    assert find_run(there, "latest") == there.runs / "small-2"
+    with pytest.raises(AlfredError, match="no run begins with 'none'; there are other-3, small-1, small-2"):
+        find_run(there, "none")
+    with pytest.raises(AlfredError, match="several runs begin with 'small'; there are small-1, small-2"):
+        find_run(there, "small")
     with pytest.raises(AlfredError, match="alfred demo"):
-        find_run(Home(home.root / "empty"), "latest")
+        find_run(Home(tmp_path / "empty"), "latest")
 
 
 def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from alfred.experiments.portfolios import readings_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import STRATEGIES, Study, entry_name
 from alfred.experiments.walkforward import WalkForward
+from alfred.lake.contracts import Request
 from alfred.lake.providers import sample
 from alfred.lake.store import Lake
 from alfred.panel.build import build_panel
@@ -51,8 +52,8 @@ class Made:
 
 def make(study: Study, root: Path, scramble: bool) -> Made:
     lake = Lake(root / "lake")
-    for table, rows in sample.fetch().items():
-        lake.write(table, scrambled(rows) if scramble else rows)
+    for batch in sample.fetch("sample", Request(), None):
+        lake.write(batch.table, scrambled(batch.rows) if scramble else batch.rows)
     market = read_market(lake, study.data)
     baskets = choose_baskets(market, study.universe)
     panel = build_panel(market.bars, market.index, study.panel, levels_usable=True)

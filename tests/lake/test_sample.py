@@ -3,15 +3,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from alfred.lake.ingest import ensure, ingest, provider
+from alfred.lake.contracts import Request
+from alfred.lake.ingest import admit, ensure, provider
 from alfred.lake.matrix import bar_matrix
 from alfred.lake.providers import sample
 from alfred.lake.store import Lake
 
 
 def test_the_sample_is_what_its_description_says() -> None:
-    rows = sample.fetch()
-    bars, series = rows["bars"], rows["series"]
+    bars, series = (batch.rows for batch in sample.fetch("sample", Request(), None))
     assert bars["symbol"].n_unique() == 20
     assert (str(bars["date"].min()), str(bars["date"].max())) == ("1990-01-02", "2022-12-28")
     assert len(bars) == 20 * len(series) == 20 * 8313
@@ -27,7 +27,8 @@ def test_it_is_brought_in_once(tmp_path: Path) -> None:
     first = ensure(lake, "sample")
     assert [report.inserted for report in first] == [166_260, 8_313]
     assert ensure(lake, "sample") == ()
-    assert [report.unchanged for report in ingest(lake, "sample")] == [166_260, 8_313]
+    again = admit(lake, sample.fetch("sample", Request(), None))
+    assert [report.unchanged for report in again] == [166_260, 8_313]
     assert lake.versions() == {"bars": 0, "series": 0}
 
 

@@ -27,3 +27,7 @@ class NotFittedError(AlfredError, RuntimeError):
 
 class MissingExtraError(AlfredError, ImportError):
     """An optional library is needed; the message names the extra that installs it."""
+
+
+class FetchError(AlfredError, ConnectionError):
+    """A service did not answer, or not usefully; another try later may succeed."""

@@ -12,7 +12,7 @@ from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
 from alfred.evaluation.protocols import check_baskets
 from alfred.experiments.study import DataSettings, UniverseSettings
-from alfred.lake.describe import ProviderDescription
+from alfred.lake.contracts import ProviderDescription
 from alfred.lake.ingest import ensure, provider
 from alfred.lake.matrix import bar_matrix, series_bars
 from alfred.lake.store import Lake, View

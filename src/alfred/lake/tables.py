@@ -65,21 +65,83 @@ class Table:
         return rows
 
 
+def _floats(*names: str) -> dict[str, pl.DataType]:
+    return {name: pl.Float64() for name in names}
+
+
+TEXT, DAY, NUMBER = pl.String(), pl.Date(), pl.Float64()
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table(
             "bars",
-            key={"symbol": pl.String(), "date": pl.Date()},
-            values={name: pl.Float64() for name in ("open", "high", "low", "close", "adj_close", "volume")},
+            key={"symbol": TEXT, "date": DAY},
+            values=_floats("open", "high", "low", "close", "adj_close", "volume"),
         ),
         Table(
-            "series",
-            key={"series": pl.String(), "date": pl.Date(), "known_at": INSTANT},
-            values={"value": pl.Float64()},
+            # kind: split (ratio new/old shares), dividend (amount in USD a share), delisting (total return of the
+            # last holding period where known, with its reason), rename (to new_symbol).
+            "actions",
+            key={"symbol": TEXT, "date": DAY, "kind": TEXT},
+            values={**_floats("ratio", "amount", "delisting_return"), "reason": TEXT, "new_symbol": TEXT},
+        ),
+        Table(
+            # period_kind: instant, quarter, year, or ytd (year to date).
+            "facts",
+            key={"symbol": TEXT, "concept": TEXT, "period_end": DAY, "period_kind": TEXT, "known_at": INSTANT},
+            values={"value": NUMBER, "unit": TEXT, "form": TEXT, "accession": TEXT},
+        ),
+        Table(
+            "earnings",
+            key={"symbol": TEXT, "period_end": DAY, "known_at": INSTANT},
+            values={"announced": DAY, **_floats("reported_eps", "estimated_eps", "surprise", "surprise_pct")},
+        ),
+        Table("series", key={"series": TEXT, "date": DAY, "known_at": INSTANT}, values={"value": NUMBER}),
+        Table(
+            "insider",
+            key={"accession": TEXT, "line": pl.Int64()},
+            values={
+                "symbol": TEXT, "trade_date": DAY, "role": TEXT,
+                **_floats("acquired_shares", "acquired_value", "disposed_shares", "disposed_value"),
+            },
+        ),
+        Table(
+            "articles",
+            key={"article_id": TEXT},
+            values={
+                "symbol": TEXT, "published_at": INSTANT, "title": TEXT, "url": TEXT, "text": TEXT, "publisher": TEXT,
+            },
+        ),
+        Table(
+            "digests",
+            key={"article_id": TEXT, "digester": TEXT, "prompt_version": TEXT},
+            values={
+                **_floats("relevance", "sentiment", "outlook"), "rationale": TEXT, "knowledge_cutoff": DAY,
+                "cost": NUMBER,
+            },
+        ),
+        Table("members", key={"index": TEXT, "symbol": TEXT, "from": DAY}, values={"to": DAY}),
+        Table(
+            "forecasts",
+            key={"run": TEXT, "analyst": TEXT, "symbol": TEXT, "as_of": DAY, "target": TEXT, "horizon": pl.Int64()},
+            values=_floats("mean", "lower", "upper", "prob_up"),
+        ),
+        Table(
+            # Rows that a quality check refused: `row` is the original as JSON, `row_key` its key as JSON.
+            # A released row went back to its table and no check takes it out again.
+            "quarantine",
+            key={"table": TEXT, "row_key": TEXT, "check": TEXT},
+            values={"symbol": TEXT, "date": DAY, "reason": TEXT, "row": TEXT, "released": pl.Boolean()},
+        ),
+        Table(
+            # What checks only warn of, and what could not be read as rows at all (check "unreadable").
+            "findings",
+            key={"table": TEXT, "row_key": TEXT, "check": TEXT},
+            values={"symbol": TEXT, "date": DAY, "reason": TEXT},
         ),
     )
-}
+}  # fmt: skip
 
 
 def table(name: str) -> Table:

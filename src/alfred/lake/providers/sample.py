@@ -6,14 +6,14 @@ null. Because the adjustment was made in 2022, a price LEVEL of an early year kn
 skfolio's authors provide the set for examples and tests, not as authoritative market data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 
 from alfred.core.calendar import close_instants
 from alfred.core.errors import MissingExtraError
-from alfred.lake.describe import ProviderDescription
+from alfred.lake.contracts import Batch, ProviderDescription, Request, Web
 
 MARKET = "^GSPC"
 
@@ -30,8 +30,13 @@ DESCRIPTION = ProviderDescription(
 )
 
 
-def fetch() -> Mapping[str, pl.DataFrame]:
-    """Rows for the tables `bars` and `series`, each known at its session's close.
+def tasks(request: Request) -> tuple[str, ...]:  # noqa: ARG001 - the set is one piece
+    """The whole set at once."""
+    return ("sample",)
+
+
+def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:  # noqa: ARG001 - nothing is asked for
+    """All rows of the tables `bars` and `series`, each known at its session's close.
 
     Raises:
         MissingExtraError: skfolio is not installed.
@@ -50,7 +55,5 @@ def fetch() -> Mapping[str, pl.DataFrame]:
     bars = wide.unpivot(index=["date", "known_at"], variable_name="symbol", value_name="close")
     series = days.with_columns(pl.lit(MARKET).alias("series"), pl.Series("value", index["SP500"].to_numpy(np.float64)))
     source = pl.lit(DESCRIPTION.name).alias("source")
-    return {
-        "bars": bars.with_columns(pl.col("close").alias("adj_close"), source),
-        "series": series.with_columns(source),
-    }
+    yield Batch("bars", bars.with_columns(pl.col("close").alias("adj_close"), source))
+    yield Batch("series", series.with_columns(source))
