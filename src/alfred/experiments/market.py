@@ -18,6 +18,8 @@ from alfred.lake.matrix import bar_matrix, series_bars
 from alfred.lake.store import Lake, View
 from alfred.universe.baskets import Baskets, load_baskets, scan
 
+EQUAL_WEIGHTED = "equal-weighted index of all names"
+
 
 @dataclass(frozen=True)
 class Market:
@@ -27,12 +29,14 @@ class Market:
         description: what the provider says about them.
         view: the lake as of the study's last instant, at pinned versions.
         bars: rows of the table `bars`, sorted by symbol and date.
+        index_name: series of the market index, or that it is the equal-weighted mean of all names.
         index: columns date, value, known_at of the market index.
     """
 
     description: ProviderDescription
     view: View
     bars: pl.DataFrame
+    index_name: str
     index: pl.DataFrame
 
     def digest(self) -> str:
@@ -49,7 +53,7 @@ class Market:
 
     def index_bars(self) -> Bars:
         """The market index as bars of one symbol."""
-        return series_bars(self.description.market_series, self.index)
+        return series_bars(self.index_name, self.index)
 
 
 def read_market(lake: Lake, settings: DataSettings, versions: Mapping[str, int] | None = None) -> Market:
@@ -67,16 +71,36 @@ def read_market(lake: Lake, settings: DataSettings, versions: Mapping[str, int] 
     ensure(lake, settings.provider)
     until = dt.datetime.now(dt.UTC) if settings.until is None else _end_of(settings.until)
     view = lake.asof(until, versions)
-    bars, index = view.bars(source=settings.provider), view.series(description.market_series)
-    if settings.since is not None:
-        first = dt.date.fromisoformat(settings.since)
-        bars, index = bars.filter(pl.col("date") >= first), index.filter(pl.col("date") >= first)
+    first = dt.date.min if settings.since is None else dt.date.fromisoformat(settings.since)
+    bars = view.bars(source=settings.provider).filter(pl.col("date") >= first)
     if bars.is_empty():
         raise DataError(
             f"provider {settings.provider!r} has no bars from {settings.since or 'its beginning'} to "
             f"{settings.until or 'today'}; widen data.since and data.until."
         )
-    return Market(description, view, bars, index)
+    name = settings.market_series or description.market_series
+    if not name:
+        return Market(description, view, bars, EQUAL_WEIGHTED, equal_weighted(bars))
+    return Market(description, view, bars, name, view.series(name).filter(pl.col("date") >= first))
+
+
+def equal_weighted(bars: pl.DataFrame) -> pl.DataFrame:
+    """An index for data that bring none: the mean daily total return of all names, compounded from 100.
+
+    A day's return above +100% or below -50% is left out of the mean: among a few names one wrong quote would
+    otherwise move the index.
+
+    Args:
+        bars: sorted by symbol and date.
+
+    Returns:
+        Columns date, value, known_at, sorted by date; from the second session on.
+    """
+    total = pl.coalesce("adj_close", "close")
+    change = (total / total.shift(1).over("symbol") - 1).alias("change")
+    usable = bars.select("date", "known_at", change).filter(pl.col("change").is_between(-0.5, 1.0))
+    days = usable.group_by("date").agg(pl.col("change").mean(), pl.col("known_at").max()).sort("date")
+    return days.select("date", (100 * (1 + pl.col("change")).cum_prod()).alias("value"), "known_at")
 
 
 def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:

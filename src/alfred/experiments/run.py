@@ -216,7 +216,7 @@ def _data_summary(market: Market, study: Study, lake: Lake) -> DataSummary:
     empty = [name for name in ("open", "high", "low", "volume") if market.bars[name].null_count() == len(market.bars)]
     return DataSummary(
         provider=study.data.provider,
-        note=market.description.note,
+        note=f"{market.description.note} Market index: {market.index_name}.",
         versions=lake.versions() if not market.view.versions else dict(market.view.versions),
         first=str(market.bars["date"].min()),
         last=str(market.bars["date"].max()),

@@ -33,6 +33,11 @@ class DataSettings(Settings):
     since: IsoDate | None = Field(default=None, description="first session, such as 1990-01-02; default the data's own")
     until: IsoDate | None = Field(default=None, description="last session; nothing that became known later is read")
 
+    market_series: str = Field(
+        default="",
+        description="series that excess returns, beta and the index account refer to; default the provider's",
+    )
+
     @field_validator("provider")
     @classmethod
     def _known(cls, value: str) -> str:
