@@ -1,7 +1,11 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from alfred.core.digest import FOLDERS, code_digest, digest_of
+import alfred
+from alfred.core.digest import code_digest, digest_of
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 
@@ -21,8 +25,25 @@ def test_neighbouring_parts_do_not_run_together() -> None:
     assert digest_of("ab", "c") != digest_of("a", "bc")
 
 
-def test_every_stage_has_its_own_code_digest() -> None:
-    assert len({code_digest(folder) for folder in FOLDERS}) == len(FOLDERS)
+def test_the_code_digest_follows_code_that_computes_and_not_code_that_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path(alfred.__file__).parent, tmp_path / "alfred")
+    monkeypatch.setattr("alfred.core.digest.files", lambda name: tmp_path / name)
+
+    def now() -> str:
+        code_digest.cache_clear()
+        return code_digest()
+
+    before = now()
+    for shows in ("report/page.py", "cli/main.py"):
+        (tmp_path / "alfred" / shows).write_text("changed")
+    assert now() == before
+    for computes in ("experiments/walkforward.py", "panel/labels.py", "backtest/engine.py"):
+        (tmp_path / "alfred" / computes).write_text("changed")
+        assert now() != before, computes
+        before = now()
+    code_digest.cache_clear()
 
 
 def test_the_folder_is_the_registry() -> None:

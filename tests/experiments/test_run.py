@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,15 @@ import polars as pl
 import pytest
 from small_study import small_study
 
+from alfred.core.calendar import quarter_index
 from alfred.core.errors import AlfredError, DataError
 from alfred.core.home import Home
+from alfred.experiments.portfolios import readings_of
 from alfred.experiments.record import FRAMES, RunRecord, load_frame, load_record
 from alfred.experiments.replay import replay
 from alfred.experiments.run import run_study
 from alfred.experiments.runs import find_run
+from alfred.universe.baskets import Baskets
 
 GOLDEN_EXACT = {
     "naive": {"rank_ic": 0.0, "loss": 0.026909, "accuracy": 0.574074, "mae": 0.113193, "coverage": 0.802469},
@@ -106,8 +110,8 @@ def test_forecasts_are_made_for_the_last_quarter_without_a_label(folder: Path) -
 def test_tables_have_the_columns_that_the_record_promises(folder: Path) -> None:
     columns = {name: load_frame(folder, name).columns for name in FRAMES}
     assert columns["forecasts"] == [
-        "fold", "analyst", "seed", "symbol", "as_of", "target", "mean", "lower", "upper", "prob_up", "realised_on",
-        "PM", "PQ", "excess",
+        "fold", "analyst", "seed", "symbol", "as_of", "target", "mean", "lower", "upper", "prob_up", "level",
+        "realised_on", "PM", "PQ", "excess",
     ]  # fmt: skip
     assert columns["quarters"] == ["analyst", "as_of", "rank_ic", "accuracy", "rise_share", "rows"]
     assert columns["accounts"] == ["portfolio", "date", "value", "drawdown"]
@@ -155,6 +159,8 @@ def test_a_repeat_elsewhere_gives_the_same_forecasts_to_the_last_bit(folder: Pat
         ({"splits": {"test_first": "2030-03-31"}}, "no decision date to test"),
         ({"splits": {"test_first": "2008-03-31", "min_train_quarters": 200}}, "needs at least"),
         ({"panel": {"features": ["nothing*"]}}, "no column matches 'nothing\\*'"),
+        ({"panel": {"scaling": {"nothing*": "robust"}}}, "panel.scaling: no column matches"),
+        ({"splits": {"test_first": "2014-09-30"}}, r"only 1 of 2 test quarter\(s\) has a label"),
     ],
 )
 def test_data_that_do_not_suffice_end_in_one_sentence(changes: dict[str, object], message: str, home: Home) -> None:
@@ -215,6 +221,85 @@ def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(DataError, match="cannot be read by this version"):
         load_record(tmp_path)
+
+
+def test_the_loss_is_the_one_that_the_network_trained_on(folder: Path, record: RunRecord) -> None:
+    card = next(card for card in record.scorecards if card.analyst == "vanilla.small.tanh")
+    rows = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh").drop_nulls("PM")
+    error = (rows["mean"] - rows["PM"]).to_numpy()
+    huber = np.where(np.abs(error) <= 1, error**2 / 2, np.abs(error) - 0.5)
+    wrong = (rows["mean"].sign() != rows["PM"].sign()).to_numpy()
+    assert card.loss == "huber-sign"
+    assert card.figure("loss").value == pytest.approx((huber + 0.03 * wrong).mean())
+
+
+def test_accounts_trade_the_mean_of_all_seeds(folder: Path, record: RunRecord) -> None:
+    forecasts = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh")
+    symbol, date = record.evaluation_basket[0], forecasts["as_of"].min()
+    own = forecasts.filter((pl.col("symbol") == symbol) & (pl.col("as_of") == date))
+    readings = readings_of(forecasts, "vanilla.small.tanh", record.evaluation_basket)
+    assert own["mean"][0] != own["mean"][1]
+    assert readings.mean[0, 0] == pytest.approx(own["mean"].mean(), rel=1e-12)
+
+
+def test_accounts_end_when_the_last_tested_quarter_has_been_traded_out(home: Home) -> None:
+    splits = {"test_first": "2008-03-31", "test_last": "2009-12-31", "valid_quarters": 4, "min_train_quarters": 12}
+    shorter = run_study(small_study(splits=splits, analysts=[{"name": "ridge"}]), home)
+    # The decision of 2009-12-31 is about the quarter to 2010-03-31, whose fill comes one session later.
+    assert load_frame(shorter, "accounts")["date"].max() == dt.date(2010, 4, 1)
+    assert load_frame(shorter, "forecasts")["as_of"].max() == dt.date(2009, 12, 31)
+
+
+def test_an_edited_baskets_file_is_another_run(home: Home, tmp_path: Path) -> None:
+    study = small_study(universe={"baskets": str(tmp_path / "b.json")}, analysts=[{"name": "ridge"}])
+    Baskets(("AAPL", "PG"), ("GE", "KO", "LLY")).save(tmp_path / "b.json")
+    first = run_study(study, home)
+    Baskets(("AAPL", "PG"), ("GE", "KO", "MRK")).save(tmp_path / "b.json")
+    second = run_study(study, home)
+    assert first != second
+    assert load_record(second).evaluation_basket == ("GE", "KO", "MRK")
+    moved = tmp_path / "elsewhere.json"
+    (tmp_path / "b.json").rename(moved)
+    assert run_study(small_study(universe={"baskets": str(moved)}, analysts=[{"name": "ridge"}]), home) == second
+
+
+def test_excess_is_judged_by_its_own_sign_and_not_traded(home: Home) -> None:
+    folder = run_study(small_study(analysts=[{"name": "ridge", "label": "excess"}]), home)
+    record = load_record(folder)
+    card = next(card for card in record.scorecards if card.analyst == "ridge:excess")
+    rows = load_frame(folder, "forecasts").filter(pl.col("analyst") == "ridge:excess").drop_nulls("excess")
+    assert card.rise_share == pytest.approx((rows["excess"] > 0).mean())
+    right = ((rows["prob_up"] > 0.5) == (rows["excess"] > 0)).mean()
+    assert card.figure("accuracy").value == pytest.approx(right)
+    assert {result.kind for result in record.portfolios} == {"benchmark"}
+    with pytest.raises(AlfredError, match="no rule of the notes trades alone"):
+        replay(home, folder, "simple", analyst="ridge:excess")
+
+
+@pytest.mark.parametrize("horizon", [2, 4])
+def test_longer_horizons_purge_more_and_widen_blocks(home: Home, horizon: int) -> None:
+    study = small_study(panel={"horizon_quarters": horizon}, analysts=[{"name": "ridge"}])
+    record = load_record(run_study(study, home))
+    for fold in record.folds:
+        ends = [quarter_index(np.array([end], "datetime64[D]"))[0] for end in (fold.train_last, fold.valid_first)]
+        assert ends[1] - ends[0] == horizon
+    assert record.scorecards[0].rows == 6 * (28 - horizon)
+
+
+def test_a_run_without_its_record_is_made_again(home: Home) -> None:
+    study = small_study(analysts=[{"name": "momentum"}])
+    folder = run_study(study, home)
+    (folder / "run.json").unlink()
+    assert run_study(study, home) == folder
+    assert load_record(folder).study == "small"
+
+
+def test_a_damaged_table_is_named(home: Home) -> None:
+    folder = run_study(small_study(analysts=[{"name": "momentum"}]), home)
+    (folder / "ledger.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataError, match=r"ledger\.parquet is damaged .* run the study again"):
+        load_frame(folder, "ledger")
+    shutil.rmtree(folder)
 
 
 def test_accounts_begin_with_one_and_lose_the_first_cost(folder: Path) -> None:

@@ -58,9 +58,11 @@ def make(study: Study, root: Path, scramble: bool) -> Made:
     baskets = choose_baskets(market, study.universe)
     panel = build_panel(market.bars, market.index, study.panel, levels_usable=True)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
-    walk = WalkForward(panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train)
-    stages = Stages(root / "stages")
-    frames = [walk.forecast(spec, study.seeds, stages, panel.digest(), Silent())[1] for spec in study.analysts]
+    walk = WalkForward(
+        panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train,
+        Stages(root / "stages"),
+    )  # fmt: skip
+    frames = [walk.forecast(spec, study.seeds, Silent())[1] for spec in study.analysts]
     return Made(baskets, panel, walk, pl.concat(frames))
 
 

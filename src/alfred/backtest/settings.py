@@ -16,8 +16,8 @@ class CostSettings(Settings):
         borrow_bps_per_year: basis points a year of the value sold short, accrued every session (a 252nd).
     """
 
-    cost_bps: float = Field(default=10.0, ge=0.0, allow_inf_nan=False)
-    borrow_bps_per_year: float = Field(default=50.0, ge=0.0, allow_inf_nan=False)
+    cost_bps: float = Field(default=10.0, ge=0.0, le=5000.0)
+    borrow_bps_per_year: float = Field(default=50.0, ge=0.0, le=50_000.0)
 
 
 class ExecutionSettings(Settings):
@@ -28,4 +28,4 @@ class ExecutionSettings(Settings):
             0 is the notes' convention, which fills at the very close that was just used to decide.
     """
 
-    lag_sessions: int = Field(default=1, ge=0)
+    lag_sessions: int = Field(default=1, ge=0, le=60)

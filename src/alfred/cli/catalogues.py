@@ -45,7 +45,7 @@ def features(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One col
 
 
 def analysts(
-    columns: Annotated[int, typer.Option(help="Feature columns to count parameters for.")] = COLUMNS_OF_THE_SAMPLE,
+    columns: Annotated[int, typer.Option(min=1, help="Columns to count parameters for.")] = COLUMNS_OF_THE_SAMPLE,
 ) -> None:
     """List the analysts with what they forecast and how many parameters they have.
 

@@ -43,6 +43,8 @@ def scan(
     alfred scan --start GE --n 10 --as-of 2003-12-31 --exclude baskets.json --save baskets.json
     """
     from alfred.core.calendar import day
+    from alfred.core.errors import ConfigError
+    from alfred.core.settings import suggestion
     from alfred.evaluation.protocols import DEFAULT_PROTOCOL, check_baskets
     from alfred.experiments.market import read_market
     from alfred.experiments.study import DataSettings
@@ -53,6 +55,11 @@ def scan(
     span = {"provider": provider} | ({"until": as_of} if as_of else {})
     bars = read_market(Lake(home().lake), DataSettings.parse(span, "scan")).matrix()
     excluded = _names(exclude)
+    unknown = [name for name in excluded if name not in bars.symbols]
+    if unknown:
+        raise ConfigError(
+            f"--exclude names {unknown[0]!r}, which has no prices; {suggestion(unknown[0], bars.symbols)}."
+        )
     chosen = choose(bars, start, n, since=day(since) if since else None, exclude=excluded, on=on)
     table = Table(box=None)
     table.add_column("name")

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 out = Console(highlight=False)
@@ -47,4 +48,4 @@ class Bars:
 
     def say(self, message: str) -> None:
         """Print a line above the bars."""
-        self._drawn.console.print(f"[dim]{message}[/dim]")
+        self._drawn.console.print(f"[dim]{escape(message)}[/dim]", soft_wrap=True)

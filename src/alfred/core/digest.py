@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from importlib.metadata import entry_points, version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,20 +32,30 @@ def digest_of(*parts: Any) -> str:
     return state.hexdigest()[:32]
 
 
-FOLDERS = ("core", "lake", "universe", "panel", "training", "analysts", "evaluation", "backtest", "experiments")
-"""The stages' folders in the order in which data pass them."""
+SHOWING = ("report", "cli")
+"""Folders that only show results."""
+COMPUTING = ("numpy", "scipy", "polars", "torch")
+"""Libraries whose version may move a figure's last digits."""
+
+PLUGINS = ("alfred.lake.providers", "alfred.panel.features", "alfred.analysts", "alfred.backtest.strategies")
+"""Kinds of plug-ins, which others may bring through entry points of these groups."""
 
 
 @functools.cache
-def code_digest(upto: str) -> str:
-    """Digest of the source of a stage's folder and of every folder it may import from.
+def code_digest() -> str:
+    """Digest of all code that may move a figure: Alfred's own, plug-ins of others, and the libraries that compute.
 
     A finished stage is taken up again only if it was computed by the same code.
     """
     root = Path(str(files("alfred")))
     state = hashlib.sha256()
-    for folder in FOLDERS[: FOLDERS.index(upto) + 1]:
-        for path in sorted((root / folder).rglob("*.py")):
-            state.update(path.relative_to(root).as_posix().encode())
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root)
+        if place.parts[0] not in SHOWING:
+            state.update(place.as_posix().encode())
             state.update(path.read_bytes())
+    for kind in PLUGINS:
+        for found in sorted(entry_points(group=kind), key=lambda entry: entry.name):
+            state.update(f"{kind}:{found.value}:{found.dist.version if found.dist else ''}".encode())
+    state.update(repr([version(name) for name in COMPUTING]).encode())
     return state.hexdigest()[:32]

@@ -21,10 +21,6 @@ class LeakError(AlfredError, ValueError):
     """Going on would let a later date, or a held-out row, influence an earlier result."""
 
 
-class NotFittedError(AlfredError, RuntimeError):
-    """An analyst was asked for a forecast before it had learnt anything."""
-
-
 class MissingExtraError(AlfredError, ImportError):
     """An optional library is needed; the message names the extra that installs it."""
 

@@ -5,6 +5,8 @@ neighbouring quarters may resemble each other. Every figure of a scorecard uses 
 the naive forecast are paired.
 """
 
+from typing import Self
+
 import numpy as np
 from pydantic import Field
 from scipy import stats
@@ -26,10 +28,16 @@ class BootstrapSettings(Settings):
         seed: of the draws; the same seed gives the same intervals.
     """
 
-    draws: int = Field(default=2000, ge=100)
+    draws: int = Field(default=2000, ge=100, le=100_000)
     block_quarters: int = Field(default=4, ge=1)
     level: float = Field(default=0.95, gt=0.5, lt=1)
     seed: int = Field(default=0, ge=0)
+
+    def over_horizon(self, horizon_quarters: int) -> Self:
+        """These settings with blocks of at least twice the horizon, where labels of neighbouring quarters overlap."""
+        if horizon_quarters == 1:
+            return self
+        return self.model_copy(update={"block_quarters": max(self.block_quarters, 2 * horizon_quarters)})
 
     def block_length(self, quarters: int) -> int:
         """Length of a block in a sample of that many quarters."""

@@ -51,7 +51,7 @@ class Scorecard:
         target: label it forecasts.
         loss: name of the loss in the figure "loss".
         rows, quarters, seeds: size of the test sample.
-        rise_share: share of test rows that rose, which is the accuracy of "always up".
+        rise_share: share of test rows that rose (for excess: above the market), the accuracy of "always up".
         figures: every metric, in the order to be shown.
         minimum_detectable_ic: smallest mean rank IC that this many quarters could have told from zero
             (two-sided 5%, power 80%).
@@ -59,6 +59,7 @@ class Scorecard:
         verdict: one sentence derived from the figures.
         skilled: whether the verdict grants skill.
         rows_without_label: rows left out because their label was not realised when the data ended.
+        interval_level: nominal coverage of the forecasts' intervals.
     """
 
     analyst: str
@@ -74,6 +75,7 @@ class Scorecard:
     verdict: str
     skilled: bool
     rows_without_label: int = 0
+    interval_level: float = 0.8
 
     def figure(self, name: str) -> Figure:
         """The figure of that name; KeyError where there is none."""

@@ -78,7 +78,7 @@ def quarter_sums(rows: ForecastRows, row_loss: RowLoss, rank_ic: Floats) -> Sums
         "rows": np.ones_like(rows.mean),
         "loss": _losses(rows, row_loss),
         "right": forecast_up == rose,
-        "sign_right": positive == (rose if rows.target == DIRECTION else rows.label > 0),
+        "sign_right": positive == rose,
         "true_up": forecast_up & rose,
         "forecast_up": forecast_up,
         "rose": np.broadcast_to(rose, rows.mean.shape),
@@ -104,10 +104,11 @@ def metric_values(totals: Sums, target: str) -> dict[str, Floats]:
     """Every metric of a target from totals of any one shape; NaN where it is undefined.
 
     rank_ic: mean over quarters of the Spearman correlation across symbols (quarters of fewer than 3 names have none).
-    loss: mean over rows. accuracy, precision, recall, f1: prob_up > 0.5 against PQ. sign_accuracy: mean > 0 against
-    label > 0, so that a label of exactly 0 is no rise, as in PQ; for PQ it is the accuracy. mae, pearson: of the mean
-    against the label. r2: 1 - SSE / SST about the mean label of the test rows. log_loss, brier: of prob_up against
-    PQ. coverage, width: share of labels inside the interval, ends included, and its mean width.
+    loss: mean over rows. accuracy, precision, recall, f1: prob_up > 0.5 against the rise that it speaks of; for the
+    target excess that is a rise above the market's. sign_accuracy: mean > 0 against label > 0, so that a label of
+    exactly 0 is no rise, as in PQ; for PQ it is the accuracy. mae, pearson: of the mean against the label. r2:
+    1 - SSE / SST about the mean label of the test rows. log_loss, brier: of prob_up against that rise. coverage,
+    width: share of labels inside the interval, ends included, and its mean width.
     """
     rows = totals["rows"]
     values = {

@@ -27,7 +27,7 @@ class ForecastRows:
         symbols: (N,) tickers.
         mean, lower, upper, prob_up: (S, N) as in `Forecast`.
         label: (N,) realised label of the target.
-        rise: (N,) realised PQ.
+        rise: (N,) 1 where what `prob_up` speaks of came true: PQ for the target PQ, otherwise a label above zero.
         realised: (N,) what ranks are compared with: the label, or PM where the label is only a direction.
         without_label: rows of each seed that were left out because their label is not known.
     """
@@ -157,7 +157,7 @@ def _dense(frame: pl.DataFrame, analyst: str, target: str, without_label: int) -
         symbols=first["symbol"].to_numpy().astype(np.str_),
         **arrays,
         label=labels[target],
-        rise=labels[DIRECTION],
+        rise=labels[DIRECTION] if target == DIRECTION else (labels[target] > 0).astype(np.float64),
         realised=labels[MAGNITUDE if target == DIRECTION else target],
         without_label=without_label // len(seeds),
     )

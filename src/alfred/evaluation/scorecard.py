@@ -22,6 +22,7 @@ from alfred.evaluation.rows import ForecastRows, check_same_rows, forecast_rows
 from alfred.evaluation.verdict import Evidence, naive_verdict, verdict
 
 IC_LAG_QUARTERS = 3
+"""Newey-West lag; longer where labels overlap for longer."""
 _ONE_SEED = "one seed: its spread over seeds is not known"
 
 
@@ -35,6 +36,7 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
     *,
     random: bool = True,
     interval_level: float = 0.8,
+    horizon_quarters: int = 1,
 ) -> Scorecard:
     """Judge one analyst beside the naive forecast.
 
@@ -48,13 +50,15 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         loss_name: its name, for the reader.
         settings: of the bootstrap; None for the defaults.
         random: whether seeds can change this analyst's forecasts. One seed of such an analyst is noted.
-        interval_level: nominal coverage of the forecasts' intervals, for the note of "coverage".
+        interval_level: nominal coverage of the forecasts' intervals.
+        horizon_quarters: of the label. Labels of neighbouring quarters overlap beyond 1, so blocks are at least twice
+            as long, and the lag at least as long.
 
     Raises:
         DataError: the analyst and the naive forecast do not cover the same rows, or the forecasts cannot be judged
             (see `forecast_rows`); there are fewer than 2 quarters with labels; or the loss is not finite.
     """
-    settings = settings or BootstrapSettings()
+    settings = (settings or BootstrapSettings()).over_horizon(horizon_quarters)
     beside = _naive_rows(naive)
     rows = forecast_rows(forecasts, analyst, beside.target)
     naive_name = str(naive["analyst"][0])
@@ -68,7 +72,7 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         notes = {name: "; ".join(filter(None, (notes.get(name, ""), _ONE_SEED))) for name in own.of_seeds}
     figures = tuple(_figure(name, own, other, settings, notes.get(name, "")) for name in own.of_seeds)
     rise_share = float(rows.rise.mean())
-    detectable = minimum_detectable_ic(ics, rows)
+    detectable = minimum_detectable_ic(ics, rows, max(IC_LAG_QUARTERS, horizon_quarters))
     with_ic = int(np.isfinite(ics[0]).sum())
     by_name = {figure.name: figure for figure in figures}
     evidence = Evidence(by_name, loss_name, len(rows.quarters), with_ic, rise_share, detectable)
@@ -87,6 +91,7 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         verdict=text,
         skilled=skilled,
         rows_without_label=rows.without_label,
+        interval_level=interval_level,
     )
 
 
@@ -121,22 +126,23 @@ def quarter_table(forecasts: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(tables)
 
 
-def minimum_detectable_ic(rank_ic: Floats, rows: ForecastRows) -> float:
+def minimum_detectable_ic(rank_ic: Floats, rows: ForecastRows, lag: int = IC_LAG_QUARTERS) -> float:
     """Smallest mean rank IC that a two-sided test at 5% would find with power 80%, at most 1.
 
-    (z_0.975 + z_0.8) times the standard error of the mean over quarters (Newey and West 1987, lag 3) of the IC's mean
+    (z_0.975 + z_0.8) times the standard error of the mean over quarters (Newey and West 1987) of the IC's mean
     over seeds. A constant forecast has no spread of its own; there the variance 1 / (n - 1) of the rank correlation
     of n unrelated pairs stands in (Kendall and Gibbons 1990). Fewer than 2 quarters can detect nothing: 1.
 
     Args:
         rank_ic: (S, Q) as `rank_ics` gives it.
         rows: what it was computed from.
+        lag: quarters over which ICs may be correlated.
     """
     series = rank_ic.mean(axis=0)
     present = np.isfinite(series)
     if present.sum() < 2:
         return 1.0
-    error = mean_standard_error(series[present], IC_LAG_QUARTERS)
+    error = mean_standard_error(series[present], lag)
     if error == 0:
         error = float(np.sqrt((1 / (rows.sizes[present] - 1)).sum()) / present.sum())
     return min(1.0, float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * error)

@@ -99,11 +99,12 @@ def overall_verdict(scorecards: Sequence[Scorecard]) -> str:
     if skilled:
         return f"Skill shown by {_counted(skilled, judged)}, over {quarters} quarters: {_briefly(skilled)}."
     ranked = [card for card in judged if card.figure("rank_ic").value is not None]
-    best = max(ranked or judged, key=lambda card: card.figure("rank_ic").value or 0.0)
-    return (
-        f"No skill shown by any of {len(judged)} {_analysts(len(judged))} over {quarters} quarters: the best was "
-        f"{_briefly([best])}, and an IC below {best.minimum_detectable_ic:.3f} could not have been told from zero."
-    )
+    none = f"No skill shown by any of {len(judged)} {_analysts(len(judged))} over {quarters} quarters"
+    if not ranked:
+        return f"{none}: no quarter has the 3 names that a rank IC needs."
+    best = max(ranked, key=lambda card: card.figure("rank_ic").value or 0.0)
+    detectable = f"an IC below {best.minimum_detectable_ic:.3f} could not have been told from zero"
+    return f"{none}: the best was {_briefly([best])}, and {detectable}."
 
 
 def _too_good(evidence: Evidence) -> list[str]:

@@ -40,11 +40,14 @@ class Market:
     index: pl.DataFrame
 
     def digest(self) -> str:
-        """Digest of every price and index level in the study's span."""
+        """Digest of every price and index level in the study's span, and of when each became known."""
+        times = [frame.select(pl.col("date", "known_at").to_physical()) for frame in (self.bars, self.index)]
         prices = self.bars.select("close", "adj_close", "volume").to_numpy()
-        days = self.bars["date"].to_physical().to_numpy()
-        levels = self.index["value"].to_numpy()
-        return digest_of(self.bars["symbol"].unique().sort().to_list(), days, prices, levels)
+        symbols = self.bars["symbol"].rle()
+        return digest_of(
+            symbols.struct.field("value").to_list(), symbols.struct.field("len").to_list(), prices, self.index_name,
+            self.index["value"].to_numpy(), *(frame.cast(pl.Int64).to_numpy() for frame in times),
+        )  # fmt: skip
 
     def matrix(self, symbols: tuple[str, ...] | None = None) -> Bars:
         """Dense bars, of all symbols or of some in their order."""
@@ -120,8 +123,7 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
         baskets = load_baskets(settings.baskets)
     else:
         baskets = Baskets(settings.training, settings.evaluation)
-    if not baskets.evaluation and settings.protocol.startswith("same-tickers"):
-        baskets = Baskets(baskets.training, baskets.training)
+    baskets = settings.fit(baskets)
     check_baskets(baskets.training, baskets.evaluation, settings.protocol)
     there = set(market.bars["symbol"].unique())
     absent = [name for name in (*baskets.training, *baskets.evaluation) if name not in there]

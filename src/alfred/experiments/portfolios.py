@@ -9,8 +9,8 @@ import polars as pl
 from alfred.backtest.contracts import Account, AccountStatistics, LedgerEntry, Readings, TradeAnalysis
 from alfred.backtest.run import backtest, benchmarks
 from alfred.backtest.statistics import drawdowns
-from alfred.core.calendar import day
-from alfred.core.contracts import DIRECTION, Bars
+from alfred.core.calendar import day, decision_dates
+from alfred.core.contracts import DIRECTION, EXCESS, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.experiments.market import Market
@@ -18,6 +18,8 @@ from alfred.experiments.record import PortfolioResult
 from alfred.experiments.study import NAIVE, BacktestSettings, family
 
 MAGNITUDE_CHOICE = "magnitude-choice"
+FEWEST_TRADES = 5
+"""Of fewer trades one always makes a large part."""
 LEDGER = {
     "portfolio": pl.String, "date": pl.String, "action": pl.String, "symbol": pl.String, "price": pl.Float64,
     "reading": pl.Float64, "profit": pl.Float64,
@@ -45,19 +47,20 @@ def run_portfolios(
 ) -> Portfolios:
     """Trade the evaluation basket over the test quarters.
 
-    `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. So does the naive
-    forecast everywhere: it is the same for all names, and no rule of the notes can choose by it.
+    `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. The naive forecast
+    does not trade: it is the same for all names, and no rule of the notes can choose by it. Nor do forecasts of the
+    excess over the market: to trade those alone would need a hedge that the notes' rules do not know.
     """
-    bars, index = account_bars(market, symbols, forecasts)
+    bars, index = account_bars(market, symbols, forecasts, settings.execution.lag_sessions)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
     results, accounts, ledger, warnings = [], [], [], []
     for analyst in forecasts["analyst"].unique(maintain_order=True):
-        if family(analyst) == NAIVE:
+        target = forecasts.filter(pl.col("analyst") == analyst)["target"][0]
+        if family(analyst) == NAIVE or target == EXCESS:
             continue
         readings = readings_of(forecasts, analyst, symbols)
-        directional = forecasts.filter(pl.col("analyst") == analyst)["target"][0] == DIRECTION
         for strategy in settings.strategies:
-            if strategy == MAGNITUDE_CHOICE and directional:
+            if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
                 continue
             name = f"{analyst} · {strategy}"
             done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
@@ -102,22 +105,31 @@ def readings_of(forecasts: pl.DataFrame, analyst: str, symbols: Sequence[str]) -
     return Readings(dates.to_numpy().astype("datetime64[D]"), tuple(symbols), *matrices)
 
 
-def account_bars(market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame) -> tuple[Bars, Bars]:
-    """Bars of the basket and of the index from the first decision on, on the same sessions.
+def account_bars(
+    market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame, lag_sessions: int
+) -> tuple[Bars, Bars]:
+    """Bars of the basket and of the index over the test quarters, on the same sessions.
+
+    They begin with the first decision and end where the quarter that the last one decided about has been traded out:
+    `lag_sessions` after the next decision date, or with the data.
 
     Raises:
         DataError: the index has no level on a session of the basket.
     """
     basket, index = market.matrix(symbols), market.index_bars()
-    start = int(np.searchsorted(basket.dates, day(str(forecasts["as_of"].min()))))
-    dates = basket.dates[start:]
+    first, last = (day(str(date)) for date in (forecasts["as_of"].min(), forecasts["as_of"].max()))
+    start, stop = int(np.searchsorted(basket.dates, first)), len(basket.dates)
+    following = decision_dates(last + np.timedelta64(1, "D"), basket.dates[-1])
+    if len(following):
+        stop = min(stop, int(np.searchsorted(basket.dates, following[0])) + lag_sessions + 1)
+    dates = basket.dates[start:stop]
     at = np.searchsorted(index.dates, dates)
     at[at == len(index.dates)] = 0
     if (index.dates[at] != dates).any():
         absent = dates[index.dates[at] != dates][0]
         raise DataError(f"the index {index.symbols[0]} has no level on {absent}, where the basket has prices.")
     return (
-        Bars(dates, basket.symbols, basket.close[start:], basket.total[start:]),
+        Bars(dates, basket.symbols, basket.close[start:stop], basket.total[start:stop]),
         Bars(dates, index.symbols, index.close[at], index.total[at]),
     )
 
@@ -137,7 +149,7 @@ def _caution(name: str, statistics: AccountStatistics, trades: TradeAnalysis) ->
     found = []
     if statistics.ruined_on is not None:
         found.append(f"Ruin: {name} lost everything on {statistics.ruined_on}.")
-    if trades.completed >= 10 and trades.best_trade_share > 0.5:
+    if trades.completed >= FEWEST_TRADES and trades.best_trade_share > 0.5:
         found.append(
             f"One trade: {trades.best_trade} made {trades.best_trade_share:.0%} of all gains of {name} "
             f"({trades.best_trade_pct:+.0f}%); look at its prices before believing the result."

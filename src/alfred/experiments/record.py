@@ -5,7 +5,7 @@
 | `run.json` | the `RunRecord` | |
 | `study.toml` | the study with every default written out | |
 | `forecasts.parquet` | a forecast | the keys fold, analyst, seed, symbol, as_of, realised_on, target; \
-the forecast mean, lower, upper, prob_up; what came PM, PQ, excess (null until known) |
+the forecast mean, lower, upper, prob_up, level (nominal coverage); what came PM, PQ, excess (null until known) |
 | `quarters.parquet` | an analyst's test quarter, over its seeds | analyst, as_of, rank_ic, accuracy, rise_share, rows |
 | `curves.parquet` | an epoch | analyst, seed, fold, epoch, train_loss, valid_loss, learning_rate, best |
 | `accounts.parquet` | an account's session | portfolio, date, value, drawdown |
@@ -176,4 +176,7 @@ def load_frame(folder: Path, name: str) -> pl.DataFrame:
     path = folder / f"{name}.parquet"
     if not path.is_file():
         raise DataError(f"{folder} holds no {name}.parquet; run the study again.")
-    return pl.read_parquet(path)
+    try:
+        return pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{path} is damaged ({error}); delete {folder} and run the study again.") from error

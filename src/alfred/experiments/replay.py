@@ -5,7 +5,7 @@ from pathlib import Path
 from alfred.backtest.contracts import AccountStatistics
 from alfred.backtest.ledger import average_hold_pct, format_basket_hold, format_ledger, format_trade_analysis
 from alfred.backtest.run import backtest, benchmarks
-from alfred.core.contracts import DIRECTION
+from alfred.core.contracts import DIRECTION, EXCESS
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
 from alfred.experiments.market import read_market
@@ -39,11 +39,14 @@ def replay(
     forecasts = load_frame(folder, "forecasts")
     analyst = analyst or record.scorecards[-1].analyst
     readings = readings_of(forecasts, analyst, (ticker,) if ticker else record.evaluation_basket)
+    strategy = strategy.replace("_", "-")
     target = next(card.target for card in record.scorecards if card.analyst == analyst)
+    if target == EXCESS:
+        raise ConfigError(f"{analyst} forecasts the excess over the market, which no rule of the notes trades alone.")
     if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
         raise ConfigError(f"{strategy} needs forecasts of a size, but {analyst} forecasts direction; choose another.")
     market = read_market(Lake(home.lake), study.data, record.data.versions)
-    bars, index = account_bars(market, readings.symbols, forecasts)
+    bars, index = account_bars(market, readings.symbols, forecasts, study.backtest.execution.lag_sessions)
     settings, seed = study.backtest, study.evaluation.seed
     done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
     others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed)

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import platform
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import polars as pl
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION
 from alfred.core.digest import code_digest, digest_of
+from alfred.core.errors import DataError
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
@@ -43,7 +45,9 @@ from alfred.experiments.study import NAIVE, Study, entry_name, target_of
 from alfred.experiments.walkforward import Fit, WalkForward, curve_rows
 from alfred.lake.store import Lake
 from alfred.panel.build import build_panel
+from alfred.panel.catalogue import catalogue
 from alfred.panel.panel import Panel
+from alfred.panel.scaling import scaling_rules
 from alfred.training.losses import original_row_losses
 from alfred.universe.baskets import Baskets
 
@@ -84,7 +88,7 @@ def run_study(study: Study, home: Home, progress: Progress | None = None) -> Pat
     market = read_market(lake, study.data)
     baskets = choose_baskets(market, study.universe)
     clock.stop("data")
-    digest = digest_of(study.digest(), code_digest("experiments"), market.digest())
+    digest = _digest(study, market, baskets)
     folder = home.runs / f"{study.name}-{digest[:10]}"
     if (folder / "run.json").is_file():
         progress.say(f"this study was finished before, with the same data and code: {folder}")
@@ -94,18 +98,20 @@ def run_study(study: Study, home: Home, progress: Progress | None = None) -> Pat
     panel, resumed = _panel(study, market, baskets, stages)
     clock.stop("panel", resumed)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
+    _check_before_training(study, panel, folds, baskets)
 
-    walk = WalkForward(panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train)
-    panel_digest = panel.digest()
+    walk = WalkForward(
+        panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train, stages
+    )
     fits: list[Fit] = []
     frames: list[pl.DataFrame] = []
     specs = with_naive(study.analysts)
     for spec in specs:
         clock.start(f"analyst {entry_name(spec)}")
-        own, frame = walk.forecast(spec, study.seeds, stages, panel_digest, progress)
+        own, frame = walk.forecast(spec, study.seeds, progress)
         fits += own
         frames.append(frame)
-        clock.stop(f"analyst {entry_name(spec)}", all(fit.stage.resumed for fit in own))
+        clock.stop(f"analyst {entry_name(spec)}", all(fit.resumed for fit in own))
     forecasts = pl.concat(frames)
 
     clock.start("evaluation")
@@ -123,11 +129,11 @@ def run_study(study: Study, home: Home, progress: Progress | None = None) -> Pat
         protocol=study.universe.protocol,
         question=question(study.universe.protocol),
         verdict=overall_verdict(scorecards),
-        warnings=_warnings(study, market, panel, folds, portfolios),
+        warnings=_warnings(market, panel, folds, portfolios),
         data=_data_summary(market, study, lake),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
-        panel=_panel_summary(panel, panel_digest),
+        panel=_panel_summary(panel, walk.panel_digest),
         folds=tuple(_fold_summary(walk, fold) for fold in folds),
         seeds=study.seeds,
         scorecards=scorecards,
@@ -154,7 +160,6 @@ def _panel(study: Study, market: Market, baskets: Baskets, stages: Stages) -> tu
     usable = not market.description.levels_know_the_future
     symbols = sorted({*baskets.training, *baskets.evaluation})
     inputs = {
-        "code": code_digest("panel"),
         "market": market.digest(),
         "symbols": symbols,
         "settings": study.panel.model_dump(mode="json"),
@@ -165,8 +170,32 @@ def _panel(study: Study, market: Market, baskets: Baskets, stages: Stages) -> tu
         bars = market.bars.filter(pl.col("symbol").is_in(symbols))
         build_panel(bars, market.index, study.panel, usable).save(folder)
 
-    stage = stages.run("panel", inputs, compute)
-    return Panel.load(stage.folder), stage.resumed
+    return stages.run("panel", inputs, compute, Panel.load)
+
+
+def _check_before_training(study: Study, panel: Panel, folds: Sequence[Fold], baskets: Baskets) -> None:
+    """Refuse now what would only fail after hours of training.
+
+    Raises:
+        ConfigError: a scaling rule names no column.
+        DataError: fewer than two test quarters will have a label.
+    """
+    scaling_rules(panel.features, study.panel.scaling)
+    names = np.array([panel.symbols.index(symbol) for symbol in baskets.evaluation])
+    tested = np.concatenate([fold.test for fold in folds])
+    known = np.isfinite(panel.labels.of(DIRECTION)[np.ix_(tested, names)]).any(axis=1)
+    if known.sum() < 2:
+        raise DataError(
+            f"only {known.sum()} of {len(tested)} test quarter(s) has a label by the end of the data; an evaluation "
+            "needs at least 2. Test earlier quarters or bring longer data."
+        )
+
+
+def _digest(study: Study, market: Market, baskets: Baskets) -> str:
+    """Names the run: its settings, the names they led to, the prices and the code; not where the study lies."""
+    settings = study.model_dump(mode="json")
+    settings["universe"]["baskets"] = None
+    return digest_of(settings, baskets.training, baskets.evaluation, market.digest(), code_digest())
 
 
 def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFrame) -> tuple[Scorecard, ...]:
@@ -184,14 +213,14 @@ def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFr
                 loss,
                 study.evaluation,
                 random=describe(spec.name).uses_seed,
+                interval_level=float(forecasts["level"][0]),
+                horizon_quarters=study.panel.horizon_quarters,
             )
         )
     return tuple(cards)
 
 
-def _warnings(
-    study: Study, market: Market, panel: Panel, folds: Sequence[Fold], portfolios: Portfolios
-) -> tuple[str, ...]:
+def _warnings(market: Market, panel: Panel, folds: Sequence[Fold], portfolios: Portfolios) -> tuple[str, ...]:
     """What a reader must know before any figure."""
     found = []
     if market.description.survivors_only:
@@ -199,9 +228,8 @@ def _warnings(
             "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and "
             "the share of rising quarters are higher than an investor of the time could have expected."
         )
-    asked = [name for name in study.panel.features if market.description.levels_know_the_future]
-    levels = [name for name in panel.features if name in asked]
-    if levels:
+    levels = [name for name in panel.features if catalogue()[name].is_level]
+    if levels and market.description.levels_know_the_future:
         found.append(
             f"Look-ahead: {', '.join(levels)} is a price level adjusted backwards; it knows later splits and dividends."
         )
@@ -291,6 +319,7 @@ def _environment() -> dict[str, str]:
 def _write(
     folder: Path, study: Study, record: RunRecord, *, forecasts: pl.DataFrame, curves: pl.DataFrame, found: Portfolios
 ) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as scratch:
         forecasts.write_parquet(scratch / "forecasts.parquet")
         quarter_table(forecasts).write_parquet(scratch / "quarters.parquet")

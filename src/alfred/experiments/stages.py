@@ -1,25 +1,20 @@
 """Finished stages, addressed by a digest of everything that determined them."""
 
 import json
-import time
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from alfred.core.digest import digest_of
+import polars as pl
+
+from alfred.core.digest import code_digest, digest_of
+from alfred.core.errors import DataError
 from alfred.core.storage import whole_folder
 
 DONE = "stage.json"
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished stage: its folder, the seconds this call took, and whether it had been finished before."""
-
-    folder: Path
-    seconds: float
-    resumed: bool
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,20 +23,32 @@ class Stages:
 
     root: Path
 
-    def run(self, name: str, inputs: dict[str, Any], compute: Callable[[Path], None]) -> Finished:
+    def run(
+        self, name: str, inputs: dict[str, Any], compute: Callable[[Path], None], load: Callable[[Path], T]
+    ) -> tuple[T, bool]:
         """Compute a stage, or take up its finished result.
+
+        A stored result that is incomplete or can no longer be read is computed again.
 
         Args:
             name: what the folder is called before the digest.
-            inputs: JSON-like values that determine the result, digests of earlier stages and of the code included.
+            inputs: JSON-like values that determine the result, digests of earlier stages among them; Alfred's code and
+                the versions of what computes are added here.
             compute: writes the result into the folder it is given.
+            load: reads it back.
+
+        Returns:
+            What `load` gives, and whether it had been computed before.
         """
-        began = time.perf_counter()
+        inputs = {"code": code_digest(), **inputs}
         folder = self.root / f"{name}-{digest_of(inputs)[:16]}"
-        resumed = (folder / DONE).is_file()
-        if not resumed:
-            with whole_folder(folder) as scratch:
-                compute(scratch)
-                seconds = time.perf_counter() - began
-                (scratch / DONE).write_text(json.dumps({"inputs": inputs, "seconds": seconds}, indent=1))
-        return Finished(folder, time.perf_counter() - began, resumed)
+        if (folder / DONE).is_file():
+            try:
+                return load(folder), True
+            except (DataError, OSError, ValueError, pl.exceptions.PolarsError):
+                pass
+        shutil.rmtree(folder, ignore_errors=True)
+        with whole_folder(folder) as scratch:
+            compute(scratch)
+            (scratch / DONE).write_text(json.dumps({"inputs": inputs}, indent=1), encoding="utf-8")
+        return load(folder), False

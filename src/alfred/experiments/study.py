@@ -20,6 +20,7 @@ from alfred.evaluation.splits import SplitSettings
 from alfred.lake.ingest import PROVIDERS
 from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
+from alfred.universe.baskets import Baskets
 
 STRATEGIES = "alfred.backtest.strategies"
 NAIVE = "naive"
@@ -82,12 +83,19 @@ class UniverseSettings(Settings):
         if len(ways) != 1:
             got = " and ".join(ways) or "none of them"
             raise ValueError(f"give the names by exactly one of training, baskets or scan, got {got}")
+        if self.evaluation and not self.training:
+            raise ValueError(f"evaluation names go with training names; the {ways[0]} brings its own evaluation basket")
+        if self.scan is not None and self.protocol != DEFAULT_PROTOCOL:
+            raise ValueError(f"a scan chooses two disjoint baskets; for {self.protocol} name the training basket")
         if self.training:
-            check_baskets(self.training, self.evaluation or self._same(), self.protocol)
+            baskets = self.fit(Baskets(self.training, self.evaluation))
+            check_baskets(baskets.training, baskets.evaluation, self.protocol)
         return self
 
-    def _same(self) -> tuple[str, ...]:
-        return () if self.protocol == DEFAULT_PROTOCOL else self.training
+    def fit(self, baskets: Baskets) -> Baskets:
+        """The baskets as the protocol uses them: without an evaluation basket it may test the training names."""
+        same = not baskets.evaluation and self.protocol != DEFAULT_PROTOCOL
+        return Baskets(baskets.training, baskets.training) if same else baskets
 
 
 class BacktestSettings(Settings):
@@ -102,9 +110,12 @@ class BacktestSettings(Settings):
     @field_validator("strategies")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
+        names = tuple(name.replace("_", "-") for name in value)
+        for name in names:
             plugin(STRATEGIES, name)
-        return value
+            if names.count(name) > 1:
+                raise ValueError(f"the strategy {name} is named twice")
+        return names
 
 
 class Study(Settings):
@@ -119,7 +130,9 @@ class Study(Settings):
     panel: PanelSettings = PanelSettings()
     splits: SplitSettings = SplitSettings()
     train: TrainSettings = TrainSettings()
-    analysts: tuple[AnalystSpec, ...] = Field(description="who forecasts; the naive forecast always stands beside them")
+    analysts: tuple[AnalystSpec, ...] = Field(
+        min_length=1, description="who forecasts; the naive forecast always stands beside them"
+    )
     evaluation: BootstrapSettings = BootstrapSettings()
     backtest: BacktestSettings = BacktestSettings()
 

@@ -1,5 +1,6 @@
 """The walk-forward: every fold trains on its past alone and forecasts its test quarters, one stage a fit."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,9 @@ from pydantic import TypeAdapter
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, FitRecord, Forecast, Windows
-from alfred.core.digest import code_digest
-from alfred.core.progress import Progress
+from alfred.core.progress import Progress, Silent
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
-from alfred.experiments.stages import Finished, Stages
+from alfred.experiments.stages import Stages
 from alfred.experiments.study import entry_name, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
@@ -25,13 +25,13 @@ _RECORD = TypeAdapter(FitRecord)
 
 @dataclass(frozen=True)
 class Fit:
-    """One training of one analyst: which, how it went, and the stage that holds it."""
+    """One training of one analyst: which, how it went, and whether an earlier run had made it."""
 
     analyst: str
     seed: int
     fold: int
     record: FitRecord
-    stage: Finished
+    resumed: bool
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class WalkForward:
         panel: features and labels.
         folds: positions of the parts in the panel's dates.
         training, evaluation: symbols to learn from and to forecast.
+        stages: where finished fits are kept.
     """
 
     panel: Panel
@@ -51,6 +52,12 @@ class WalkForward:
     panel_settings: PanelSettings
     split_settings: SplitSettings
     train_settings: TrainSettings
+    stages: Stages
+
+    @functools.cached_property
+    def panel_digest(self) -> str:
+        """Digest of the panel."""
+        return self.panel.digest()
 
     def parts(self, fold: Fold, target: str) -> tuple[Windows, Windows, Windows]:
         """Training, validation and test windows of a fold; the test windows carry no labels.
@@ -67,9 +74,7 @@ class WalkForward:
             maker.windows(fold.test, self.evaluation, target, labelled=False),
         )
 
-    def forecast(
-        self, spec: AnalystSpec, seeds: Sequence[int], stages: Stages, panel_digest: str, progress: Progress
-    ) -> tuple[list[Fit], pl.DataFrame]:
+    def forecast(self, spec: AnalystSpec, seeds: Sequence[int], progress: Progress) -> tuple[list[Fit], pl.DataFrame]:
         """Fit and forecast every fold with every seed; an analyst without randomness needs one seed only.
 
         Returns:
@@ -81,10 +86,8 @@ class WalkForward:
         fits, frames = [], []
         for seed in used:
             for at, fold in enumerate(self.folds):
-                stage = self._stage(spec, seed, fold, stages, panel_digest)
-                record = _RECORD.validate_json((stage.folder / "record.json").read_bytes())
-                fits.append(Fit(entry, seed, at, record, stage))
-                frame = pl.read_parquet(stage.folder / "forecasts.parquet")
+                (frame, record), resumed = self._stage(spec, seed, fold, progress)
+                fits.append(Fit(entry, seed, at, record, resumed))
                 keys = (pl.lit(at).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
                 frames.append(frame.select(*keys, pl.all()))
                 progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
@@ -92,10 +95,11 @@ class WalkForward:
         rows = pl.concat(frames)
         return fits, rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
 
-    def _stage(self, spec: AnalystSpec, seed: int, fold: Fold, stages: Stages, panel_digest: str) -> Finished:
+    def _stage(
+        self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress
+    ) -> tuple[tuple[pl.DataFrame, FitRecord], bool]:
         inputs = {
-            "code": code_digest("evaluation"),
-            "panel": panel_digest,
+            "panel": self.panel_digest,
             "spec": spec.model_dump(mode="json"),
             "train": self.train_settings.model_dump(mode="json"),
             "panel_settings": self.panel_settings.model_dump(mode="json"),
@@ -107,11 +111,27 @@ class WalkForward:
 
         def compute(folder: Path) -> None:
             train, valid, test = self.parts(fold, target_of(spec))
-            fitted = make_analyst(spec, self.train_settings, seed).fit(train, valid)
+            analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
+            fitted = analyst.fit(train, valid)
             _rows(test, fitted.predict(test)).write_parquet(folder / "forecasts.parquet")
             (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
 
-        return stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute)
+        def load(folder: Path) -> tuple[pl.DataFrame, FitRecord]:
+            frame = pl.read_parquet(folder / "forecasts.parquet")
+            return frame, _RECORD.validate_json((folder / "record.json").read_bytes())
+
+        return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)
+
+
+class _Remarks(Silent):
+    """Passes on what a fit remarks; the walk-forward's own bar shows how far it is."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def say(self, message: str) -> None:
+        """Pass it on."""
+        self._progress.say(message)
 
 
 def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:
@@ -151,6 +171,7 @@ def _rows(test: Windows, forecast: Forecast) -> pl.DataFrame:
             "lower": forecast.lower,
             "upper": forecast.upper,
             "prob_up": forecast.prob_up,
+            "level": forecast.level,
         },
         schema_overrides={"symbol": pl.String, "as_of": pl.Date},
     )

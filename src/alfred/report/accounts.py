@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from alfred.backtest.contracts import TradeAnalysis
+from alfred.experiments.portfolios import FEWEST_TRADES
 from alfred.experiments.record import PortfolioResult, RunRecord
 from alfred.report.format import COUNT, DASH, PERCENT, PERCENT_POINTS, RATIO, NumberStyle, listed, significant
 from alfred.report.frames import thin
@@ -67,7 +68,7 @@ def _notices(portfolios: tuple[PortfolioResult, ...]) -> list[str]:
         if ruined:
             said.append(f"{portfolio.name} was ruined on {ruined}: nothing was left, and the account stays at zero.")
         trades = portfolio.trades
-        if trades and trades.completed and trades.best_trade_share > 0.5:
+        if trades and trades.completed >= FEWEST_TRADES and trades.best_trade_share > 0.5:
             said.append(
                 f"One trade makes most of {portfolio.name}: {trades.best_trade} "
                 f"({PERCENT_POINTS.difference().text(trades.best_trade_pct)}) is "

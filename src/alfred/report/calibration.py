@@ -1,8 +1,7 @@
 """Whether stated probabilities and intervals come true."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from alfred.core.contracts import Forecast
 from alfred.evaluation.contracts import CalibrationBin, Scorecard
 from alfred.experiments.record import RunRecord
 from alfred.report.forest import coverage_plot
@@ -20,17 +19,12 @@ class CalibrationSection:
     bins: Table | None
 
 
-def nominal_level() -> float:
-    """The coverage that a `Forecast` promises; the record carries no other."""
-    return next(float(str(field.default)) for field in fields(Forecast) if field.name == "level")
-
-
 def calibration_section(record: RunRecord, series: dict[str, Series]) -> CalibrationSection:
     """Reliability of prob_up, and coverage of the forecasts' intervals."""
     cards = [card for card in record.scorecards if card.calibration]
     plots = (
         _reliability(cards, series) if cards else None,
-        coverage_plot(record.scorecards, series, nominal_level()),
+        coverage_plot(record.scorecards, series, record.scorecards[0].interval_level) if record.scorecards else None,
     )
     return CalibrationSection(tuple(plot for plot in plots if plot), _bins(cards) if cards else None)
 
