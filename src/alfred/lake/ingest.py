@@ -1,14 +1,73 @@
-"""From providers into the lake. A provider is one file in `lake/providers`, found by its name."""
+"""From providers into the lake. A provider is one file in `lake/providers`, found by its name.
 
-from collections.abc import Iterable
+`admit` is the one way into the tables. What the quality checks refuse goes into `quarantine` with the original row
+and the reason, what they only warn of into `findings`. The order of writes is quarantine, findings, table, removal
+from the table: a process killed in between has lost nothing, and a repeat ends in the same content.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
+
+import polars as pl
 
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin
-from alfred.lake.contracts import Batch, Provider, Request
+from alfred.core.progress import Progress, Silent
+from alfred.lake.admission import Sorted, known_actions, recheck_bars, released_keys, sort_rows
+from alfred.lake.contracts import Batch, Provider, Rejected, Request
+from alfred.lake.place import opened
+from alfred.lake.quality import VALUES, QualitySettings, run_checks
+from alfred.lake.quarantine import quarantined_rows, unreadable
 from alfred.lake.store import Lake, WriteReport
+from alfred.lake.tables import TABLES
 
 PROVIDERS = "alfred.lake.providers"
+GROUP_ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What became of batches. Iterating gives the write reports.
+
+    Attributes:
+        writes: one report a table and group of batches, in the order in which the tables came.
+        quarantined, warned: rows by check, whether they were known before or not; for batches' rows and for stored
+            rows that new ones showed in another light.
+        rejected: pieces that could not be read as rows.
+        removed: rows taken out of the tables because they are in quarantine now.
+        noted: entries new or changed in `quarantine` and `findings`.
+    """
+
+    writes: tuple[WriteReport, ...] = ()
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    warned: Mapping[str, int] = field(default_factory=dict)
+    rejected: int = 0
+    removed: int = 0
+    noted: int = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything in the lake is different now."""
+        return bool(self.removed or self.noted or any(write.inserted or write.updated for write in self.writes))
+
+    def __iter__(self) -> Iterator[WriteReport]:
+        return iter(self.writes)
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return f"nothing new, {sum(write.unchanged for write in self.writes):,} rows were there already"
+        parts = [str(write) for write in self.writes]
+        for title, counts in (("quarantined", self.quarantined), ("warned of", self.warned)):
+            if counts:
+                parts.append(f"{title}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+        if self.rejected:
+            parts.append(f"unreadable: {self.rejected:,}")
+        if self.removed:
+            parts.append(f"taken out of the tables: {self.removed:,}")
+        return "; ".join(parts)
 
 
 def provider(name: str) -> Provider:
@@ -20,9 +79,124 @@ def provider(name: str) -> Provider:
     return cast("Provider", plugin(PROVIDERS, name))
 
 
-def admit(lake: Lake, batches: Iterable[Batch]) -> tuple[WriteReport, ...]:
-    """Write batches into their tables, in order."""
-    return tuple(lake.write(batch.table, batch.rows) for batch in batches)
+def admit(
+    lake: Lake,
+    batches: Iterable[Batch],
+    settings: QualitySettings | None = None,
+    progress: Progress | None = None,
+) -> Admission:
+    """Check batches and write them into their tables; small ones are put together first.
+
+    Bars are checked beside the stored bars of their symbols (see `alfred.lake.quality`). In every table a row
+    without a key, and a second row with the same key but other values, is quarantined.
+
+    Args:
+        lake: where to write.
+        batches: from a provider, in any order and of any tables.
+        settings: bounds and actions of the checks.
+        progress: hears what was refused.
+
+    Raises:
+        DataError: a batch lacks a key column or has one that its table doesn't know. Nothing of its group is written.
+    """
+    settings = settings or QualitySettings()
+    counts = _Counts(lake, progress or Silent())
+    for name, rows, rejected in _groups(batches):
+        counts.settle(name, sort_rows(lake, name, rows, settings), unreadable(name, rows, rejected))
+        if name == "actions" and "kind" in rows.columns:
+            ends = rows.filter(pl.col("kind") == "delisting")
+            first = ends["date"].cast(pl.Date).min()
+            if isinstance(first, dt.date):
+                again = recheck_bars(lake, ends["symbol"].unique(), first, settings)
+                counts.settle("bars", again, unreadable(name, rows, ()))
+    return counts.admission()
+
+
+@dataclass
+class _Counts:
+    """Writes outcomes into the lake, the records first, and counts what became of them."""
+
+    lake: Lake
+    progress: Progress
+    writes: list[WriteReport] = field(default_factory=list)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    warned: Counter[str] = field(default_factory=Counter)
+    rejected: int = 0
+    removed: int = 0
+    noted: int = 0
+
+    def settle(self, name: str, outcome: Sorted, rejected: pl.DataFrame) -> None:
+        findings = pl.concat([outcome.findings, rejected], how="vertical_relaxed")
+        for records_name, records in (("quarantine", outcome.quarantine), ("findings", findings)):
+            if len(records):
+                report = self.lake.write(records_name, records)
+                self.noted += report.inserted + report.updated
+        if len(outcome.accepted):
+            self.writes.append(self.lake.write(name, outcome.accepted))
+        if len(outcome.refused):
+            self.removed += self.lake.remove(name, outcome.refused)
+        self.quarantined.update(outcome.quarantined)
+        self.warned.update(outcome.warned)
+        self.rejected += len(rejected)
+        if outcome.quarantined:
+            parts = ", ".join(f"{count:,} {check}" for check, count in sorted(outcome.quarantined.items()))
+            self.progress.say(f"{name}: quarantined {parts}")
+
+    def admission(self) -> Admission:
+        quarantined, warned = (dict(sorted(counts.items())) for counts in (self.quarantined, self.warned))
+        return Admission(tuple(self.writes), quarantined, warned, self.rejected, self.removed, self.noted)
+
+
+def release(lake: Lake, symbol: str | None = None, date: dt.date | None = None, check: str | None = None) -> int:
+    """Put quarantined rows back into their tables, past all checks, now and whenever they come again.
+
+    Args:
+        lake: where.
+        symbol, date, check: which rows; at least one must be given.
+
+    Returns:
+        How many rows were put back. Where several rows of one key are released, the first by check goes back.
+
+    Raises:
+        ConfigError: nothing says which rows.
+    """
+    if symbol is None and date is None and check is None:
+        raise ConfigError("release needs a symbol, a date or a check; without one it would undo the whole quarantine.")
+    delta = opened(lake.root, "quarantine")
+    if delta is None:
+        return 0
+    back = 0
+    for name in pl.scan_delta(delta).select(pl.col("table").unique().sort()).collect()["table"]:
+        records = quarantined_rows(lake, name).filter(~pl.col("record_released"))
+        for column, value in (("symbol", symbol), ("date", date), ("check", check)):
+            if value is not None:
+                records = records.filter(pl.col(f"record_{column}") == value)
+        target = TABLES[name]
+        records = records.drop_nulls([*target.key, "known_at", "source"]).sort("record_row_key", "record_check")
+        if records.is_empty():
+            continue
+        # The row first: killed here, a repeat of the release finds the records still unreleased.
+        rows = records.unique(list(target.key), keep="first", maintain_order=True)
+        lake.write(name, rows.select(list(target.schema)))
+        marked = rows.with_columns(pl.lit(True).alias("record_released"))
+        lake.write("quarantine", marked.select(pl.col(f"record_{at}").alias(at) for at in TABLES["quarantine"].schema))
+        back += len(rows)
+    return back
+
+
+def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFrame:
+    """Run the checks over all stored bars, whoever brought them; rows that a person released are left out.
+
+    Returns:
+        Findings as of `alfred.lake.quality.run_checks`, without the column `row`. Nothing is changed.
+    """
+    delta = opened(lake.root, "bars")
+    if delta is None:
+        rows = pl.DataFrame(schema=TABLES["bars"].schema)
+    else:
+        rows = pl.scan_delta(delta).select("symbol", "date", *VALUES).collect()
+    found = run_checks(rows, known_actions(lake, rows["symbol"].unique()), settings or QualitySettings())
+    return found.join(released_keys(lake), on=["symbol", "date"], how="anti").drop("row")
 
 
 def ensure(lake: Lake, name: str) -> tuple[WriteReport, ...]:
@@ -39,4 +213,28 @@ def ensure(lake: Lake, name: str) -> tuple[WriteReport, ...]:
             return ()
         raise ConfigError(f"the lake holds no bars of {name!r} yet; bring them in with `alfred data fetch {name}`.")
     request = Request()
-    return tuple(report for task in source.tasks(request) for report in admit(lake, source.fetch(task, request, None)))
+    return tuple(
+        report for task in source.tasks(request) for report in admit(lake, source.fetch(task, request, None)).writes
+    )
+
+
+Group = tuple[str, pl.DataFrame, tuple[Rejected, ...]]
+
+
+def _groups(batches: Iterable[Batch]) -> Iterator[Group]:
+    """Batches of a table put together, up to a number of rows; actions first, for the checks of bars read them."""
+    waiting: dict[str, list[Batch]] = {}
+    for batch in batches:
+        waiting.setdefault(batch.table, []).append(batch)
+        if sum(len(one.rows) for group in waiting.values() for one in group) >= GROUP_ROWS:
+            yield from _joined(waiting)
+            waiting = {}
+    yield from _joined(waiting)
+
+
+def _joined(waiting: Mapping[str, list[Batch]]) -> Iterator[Group]:
+    for name in sorted(waiting, key=lambda name: name != "actions"):
+        group = waiting[name]
+        frames = [batch.rows for batch in group if batch.rows.width]
+        rows = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+        yield name, rows, tuple(piece for batch in group for piece in batch.rejected)

@@ -1,0 +1,134 @@
+"""The user's own price files: a folder with one file a symbol, or one table with a symbol column.
+
+CSV (also gzipped, separated by comma, semicolon or tab) and Parquet. Columns are recognised by name, whatever their
+case and spelling. In a folder the file's name is the symbol ("BF.B.csv"), unless the file has a symbol column. What
+can't be read as rows, such as an error page that a download script saved in place of prices, is handed on with its
+file and lines; the good rows before and after it are kept.
+
+Adjusted files carry no record of their adjustments, so an early price level may know later splits; and files chosen
+today usually hold the companies that survived. Both are assumed, for nothing in the files could tell otherwise.
+An index among the symbols ("^GSPC", "SPY") becomes a series of the same name as well, for a study to compare with.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from alfred.core.errors import ConfigError, DataError
+from alfred.lake.contracts import Batch, ProviderDescription, Rejected, Request, Web
+from alfred.lake.known import known_at_close
+from alfred.lake.providers._pricetext import bars_of_frame, bars_of_text
+from alfred.lake.tables import TABLES
+
+DESCRIPTION = ProviderDescription(
+    name="csvfile",
+    tables=("bars", "series"),
+    note=(
+        "Your own price files, CSV or Parquet: a folder with one file a symbol, or one table with a symbol column. "
+        "They are taken for split-adjusted and for survivors, since nothing in them tells otherwise."
+    ),
+    kind="file",
+    survivors_only=True,
+    levels_know_the_future=True,
+    market_series="^GSPC",
+)
+
+ENDINGS = (".csv", ".txt", ".csv.gz", ".txt.gz", ".parquet")
+INDEX_FUNDS = ("SPY",)
+BATCH_ROWS = 2_000_000
+# Files of one task: enough that a write is worth its cost.
+TASK_FILES = 500
+
+
+def tasks(request: Request) -> tuple[str, ...]:
+    """The file, or parts of the folder by the names of their first and last files.
+
+    Raises:
+        ConfigError: there is no path, nothing at the path, or no price file in the folder.
+    """
+    return tuple(_parts(request))
+
+
+def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:  # noqa: ARG001 - nothing is asked for
+    """Rows of the task's files, each known at its session's close.
+
+    Raises:
+        ConfigError: as of `tasks`.
+        DataError: the folder's files are others than when the tasks were made.
+    """
+    parts = _parts(request)
+    if task not in parts:
+        raise DataError(f"the folder {request.path} no longer has the files {task}; fetch again.")
+    waiting: list[pl.DataFrame] = []
+    rejected: list[Rejected] = []
+    for file in parts[task]:
+        rows, bad = _read(file)
+        waiting.append(_within(rows, request))
+        rejected += bad
+        if sum(len(frame) for frame in waiting) >= BATCH_ROWS:
+            yield from _batches(waiting, rejected)
+            waiting, rejected = [], []
+    yield from _batches(waiting, rejected)
+
+
+def _parts(request: Request) -> dict[str, list[Path]]:
+    files = _files(request)
+    parts = [files[at : at + TASK_FILES] for at in range(0, len(files), TASK_FILES)]
+    return {part[0].name if len(part) == 1 else f"{part[0].name} to {part[-1].name}": part for part in parts}
+
+
+def _files(request: Request) -> list[Path]:
+    path = request.path
+    if path is None:
+        raise ConfigError("the provider csvfile needs the path of a file or folder with prices.")
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise ConfigError(f"there is no file or folder {path}.")
+    files = sorted(file for file in path.iterdir() if file.is_file() and file.name.lower().endswith(ENDINGS))
+    if not files:
+        raise ConfigError(f"the folder {path} has no price files; their names end in {', '.join(ENDINGS)}.")
+    return files
+
+
+def _read(file: Path) -> tuple[pl.DataFrame, list[Rejected]]:
+    symbol = file.name.upper()
+    for ending in (".GZ", ".CSV", ".TXT", ".PARQUET"):
+        symbol = symbol.removesuffix(ending)
+    try:
+        if file.name.lower().endswith(".parquet"):
+            return bars_of_frame(pl.read_parquet(file), file.name, symbol)
+        return bars_of_text(file.read_bytes(), file.name, symbol)
+    except (OSError, EOFError, UnicodeError, pl.exceptions.PolarsError) as error:
+        reason = f"the file can't be read ({type(error).__name__})."
+        return bars_of_frame(pl.DataFrame(), file.name, symbol)[0], [Rejected(file.name, reason, str(error)[:500])]
+
+
+def _within(rows: pl.DataFrame, request: Request) -> pl.DataFrame:
+    if request.symbols:
+        rows = rows.filter(pl.col("symbol").is_in(list(request.symbols)))
+    if request.since is not None:
+        rows = rows.filter(pl.col("date") >= request.since)
+    return rows if request.until is None else rows.filter(pl.col("date") <= request.until)
+
+
+def _batches(frames: list[pl.DataFrame], rejected: list[Rejected]) -> Iterator[Batch]:
+    if not frames:
+        return
+    rows = pl.concat(frames)
+    rows = rows.with_columns(known_at_close(rows["date"]), pl.lit(DESCRIPTION.name).alias("source"))
+    yield Batch("bars", rows.select(list(TABLES["bars"].schema)), tuple(rejected))
+    names = rows["symbol"].unique()
+    indices = names.filter(names.str.starts_with("^") | names.is_in(INDEX_FUNDS))
+    if len(indices):
+        index = rows.filter(pl.col("symbol").is_in(indices.implode()))
+        levels = index.select(
+            pl.col("symbol").alias("series"),
+            "date",
+            "known_at",
+            pl.coalesce("adj_close", "close").alias("value"),
+            "source",
+        )
+        usable = levels.filter(pl.col("value") > 0).unique(["series", "date"], keep="first", maintain_order=True)
+        yield Batch("series", usable)
