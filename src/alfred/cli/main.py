@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from alfred.cli import backtest, catalogues, doctor, scan, studies
+from alfred.cli import backtest, catalogues, data, doctor, scan, studies
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
 from alfred.core.version import __version__
@@ -31,6 +31,11 @@ class Alfred(TyperGroup):
             raise typer.Exit(BAD_INPUT) from error
         except (typer.Exit, typer.Abort):
             raise
+        except OSError as error:
+            if ctx.params.get("debug"):
+                raise
+            err.print(f"[bold red]Error:[/] {escape(_system(error))}", soft_wrap=True)
+            raise typer.Exit(BAD_INPUT) from error
         except Exception as error:
             if ctx.params.get("debug") or hasattr(error, "exit_code"):
                 raise
@@ -67,10 +72,17 @@ def _version() -> None:
     raise typer.Exit
 
 
+def _system(error: OSError) -> str:
+    """What the system refused, and for which file."""
+    place = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{place}. Finished stages are kept; put this right and call again."
+
+
 studies.add_to(app)
 scan.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+data.add_to(app)
 doctor.add_to(app)
 
 
