@@ -1,5 +1,6 @@
 """Commands that make, run and report studies."""
 
+import enum
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,19 @@ Overrides = Annotated[
 ]
 
 
+class MarketName(enum.StrEnum):
+    """The markets that need no download, and the studies that run on them."""
+
+    SAMPLE = "sample"
+    SYNTHETIC = "synthetic"
+
+    @property
+    def study(self) -> Path:
+        """The study that comes with the program."""
+        name = "demo.toml" if self is MarketName.SAMPLE else "synthetic.toml"
+        return Path(str(files("alfred.experiments") / "studies" / name))
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(demo)
@@ -28,19 +42,27 @@ def add_to(app: typer.Typer) -> None:
     app.command()(report)
 
 
-def demo(overrides: Overrides = None) -> None:
-    """Run the whole chain on real prices, offline: 20 large caps, 1990 to 2022, to a report.
+def demo(
+    market: Annotated[
+        MarketName,
+        typer.Option(help="Real prices of 20 large caps, or an invented market in which the truth is known."),
+    ] = MarketName.SAMPLE,
+    overrides: Overrides = None,
+) -> None:
+    """Run the whole chain offline to a report: on real prices, or on a market with a planted signal.
 
     The first run takes a minute or two; a second one takes up the finished stages.
     """
-    _run(Path(str(_template())), overrides)
+    _run(market.study, overrides)
 
 
 def init(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml")) -> None:
     """Write a commented study to start from; run it with `alfred run`."""
     if path.exists():
         raise ConfigError(f"{path} exists already; choose another name, or remove it first.")
-    text = _template().read_text(encoding="utf-8").replace('name = "demo"', f'name = "{_study_name(path)}"', 1)
+    text = MarketName.SAMPLE.study.read_text(encoding="utf-8").replace(
+        'name = "demo"', f'name = "{_study_name(path)}"', 1
+    )
     write_whole(path, text)
     out.print(f"Wrote {path}. Edit it, then: alfred run {path}")
 
@@ -63,10 +85,6 @@ def report(
     from alfred.report.page import write_report
 
     out.print(str(write_report(find_run(home(), name))), soft_wrap=True)
-
-
-def _template() -> Path:
-    return Path(str(files("alfred.experiments") / "studies" / "demo.toml"))
 
 
 def _study_name(path: Path) -> str:
