@@ -161,7 +161,7 @@ def test_doctor_tells_what_is_there() -> None:
         (("scan", "--start", "F"), "no prices for the start 'F'"),
         (("scan", "--start", "AAPL", "--n", "21"), "only 20 names qualify"),
         (("scan", "--start", "AAPL", "--as-of", "2003-13-01"), "is not a date"),
-        (("scan", "--start", "AAPL", "--as-of", "1980-01-01"), "known by 1980-01-01"),
+        (("scan", "--start", "AAPL", "--as-of", "1980-01-01"), "has no bars from its beginning to 1980-01-01"),
         (("report", "none"), "no run begins with 'none'"),
         (("backtest", "--run", "tiny", "--ticker", "F"), "no forecasts for F; it forecast GE, KO, LLY"),
         (("backtest", "--run", "tiny", "--strategy", "nuancd"), "did you mean 'nuanced'?"),

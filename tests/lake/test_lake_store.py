@@ -175,7 +175,9 @@ def test_rows_are_removed_by_key(tmp_path: Path) -> None:
     assert lake.remove("bars", bars("A", [1.0])) == 0
     lake.write("bars", pl.concat([bars("A", [1.0, 2.0, 3.0]), bars("B", [4.0])]))
     before = lake.versions()
-    keys = pl.concat([bars("A", [0.0], "2020-01-03"), bars("B", [0.0]), bars("C", [0.0])]).select("symbol", "date")
+    keys = pl.concat([bars("A", [0.0], "2020-01-03"), bars("B", [0.0]), bars("C", [0.0])]).select(
+        "symbol", "date", "source"
+    )
     assert lake.remove("bars", pl.concat([keys, keys])) == 2
     assert lake.remove("bars", keys) == 0
     assert lake.versions() == {"bars": 1}
@@ -187,7 +189,10 @@ def test_rows_are_removed_by_key(tmp_path: Path) -> None:
     ("keys", "message"),
     [
         (pl.DataFrame({"symbol": ["A"]}), "keys for table 'bars' lack the column.* date"),
-        (pl.DataFrame({"symbol": ["A"], "date": ["x"]}), "keys for table 'bars' do not fit its types"),
+        (
+            pl.DataFrame({"symbol": ["A"], "date": ["x"], "source": ["test"]}),
+            "keys for table 'bars' do not fit its types",
+        ),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(tmp_path: Path, keys: pl.DataFrame, message: str) -> None:

@@ -182,3 +182,20 @@ def test_coverage_counts_by_table_and_source(lake: Lake) -> None:
     assert by_symbol.select("symbol", "rows", "symbols").rows() == [("A", 4, 1), ("B", 1, 1)]
     assert lake.asof(at("2000-01-01")).coverage().is_empty()
     assert lake.asof(LATE, {}).coverage().columns == ["table", "source", "rows", "symbols", "first", "last"]
+
+
+def test_two_sources_lie_side_by_side_and_must_be_named(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    day, known = dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, 21, tzinfo=dt.UTC)
+    for source, close in (("one", 1.0), ("two", 2.0)):
+        row = {"symbol": "A", "date": day, "close": close, "known_at": known, "source": source}
+        lake.write("bars", pl.DataFrame([row]))
+        level = {"series": "^X", "date": day, "value": close, "known_at": known, "source": source}
+        lake.write("series", pl.DataFrame([level]))
+    view = lake.asof(dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+    assert view.bars(source="one")["close"].to_list() == [1.0]
+    assert view.bars(source="two")["close"].to_list() == [2.0]
+    assert view.series("^X", source="one")["value"].to_list() == [1.0]
+    assert len(view.series("^X")) == 1
+    with pytest.raises(DataError, match="bars of one, two lie in the lake side by side; name the source"):
+        view.bars()

@@ -81,10 +81,23 @@ def read_market(lake: Lake, settings: DataSettings, versions: Mapping[str, int] 
             f"provider {settings.provider!r} has no bars from {settings.since or 'its beginning'} to "
             f"{settings.until or 'today'}; widen data.since and data.until."
         )
-    name = settings.market_series or description.market_series
-    if not name:
-        return Market(description, view, bars, EQUAL_WEIGHTED, equal_weighted(bars))
-    return Market(description, view, bars, name, view.series(name).filter(pl.col("date") >= first))
+    name, index = _index(view, settings, description, bars)
+    return Market(description, view, bars, name, index.filter(pl.col("date") >= first))
+
+
+def _index(
+    view: View, settings: DataSettings, description: ProviderDescription, bars: pl.DataFrame
+) -> tuple[str, pl.DataFrame]:
+    """The market index: the series that the study names, or the provider's own, or the mean of all names."""
+    if settings.market_series:
+        return settings.market_series, view.series(settings.market_series)
+    if description.market_series:
+        try:
+            return description.market_series, view.series(description.market_series, source=description.name)
+        except DataError:
+            if description.kind != "file":
+                raise
+    return EQUAL_WEIGHTED, equal_weighted(bars)
 
 
 def equal_weighted(bars: pl.DataFrame) -> pl.DataFrame:
@@ -117,7 +130,7 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
         wish = settings.scan
         known = market.bars.filter(pl.col("known_at") <= _end_of(wish.as_of))
         bars = bar_matrix(known)
-        first = scan(bars, wish.training_start, wish.n).symbols
+        first = scan(bars, wish.training_start, wish.n, exclude=(wish.evaluation_start,)).symbols
         baskets = Baskets(first, scan(bars, wish.evaluation_start, wish.n, exclude=first).symbols)
     elif settings.baskets is not None:
         baskets = load_baskets(settings.baskets)

@@ -51,9 +51,16 @@ def run_portfolios(
     does not trade: it is the same for all names, and no rule of the notes can choose by it. Nor do forecasts of the
     excess over the market: to trade those alone would need a hedge that the notes' rules do not know.
     """
+    forecast = set(forecasts["symbol"].unique())
+    absent = [symbol for symbol in symbols if symbol not in forecast]
+    symbols = tuple(symbol for symbol in symbols if symbol in forecast)
     bars, index = account_bars(market, symbols, forecasts, settings.execution.lag_sessions)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
     results, accounts, ledger, warnings = [], [], [], []
+    if absent:
+        warnings.append(
+            f"Not traded: {', '.join(absent)} had no price on any test date (delisted before, or listed after)."
+        )
     for analyst in forecasts["analyst"].unique(maintain_order=True):
         target = forecasts.filter(pl.col("analyst") == analyst)["target"][0]
         if family(analyst) == NAIVE or target == EXCESS:

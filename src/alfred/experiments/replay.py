@@ -38,7 +38,9 @@ def replay(
     study = Study.parse(record.settings, f"{folder.name}/run.json")
     forecasts = load_frame(folder, "forecasts")
     analyst = analyst or record.scorecards[-1].analyst
-    readings = readings_of(forecasts, analyst, (ticker,) if ticker else record.evaluation_basket)
+    there = set(forecasts["symbol"].unique())
+    basket = tuple(symbol for symbol in record.evaluation_basket if symbol in there)
+    readings = readings_of(forecasts, analyst, (ticker,) if ticker else basket)
     strategy = strategy.replace("_", "-")
     target = next(card.target for card in record.scorecards if card.analyst == analyst)
     if target == EXCESS:

@@ -2,8 +2,8 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from alfred.lake.tables import Table, table
 # Calendar days of stored bars either side of new ones that checks see: longer than any run or window they need.
 CONTEXT_DAYS = 60
 KEY = ["symbol", "date"]
+"""Key of a bar among those of one source."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ def sort_rows(lake: Lake, name: str, rows: pl.DataFrame, settings: QualitySettin
     whole = typed.filter(pl.all_horizontal(pl.col(required).is_not_null())) if len(keyless) else typed
     lost = _with(keyless, "null-key", f"the row has no value in one of {', '.join(required)}")
     if name == "bars":
-        return _sort_bars(lake, whole, lost, _context(lake, whole), settings)
+        judged = [
+            _sort_bars(lake, str(source), new, _context(lake, str(source), new), settings)
+            for (source,), new in whole.sort("source", maintain_order=True).group_by("source", maintain_order=True)
+        ]
+        return _merged([*judged, _plainly_refused(target, lost)])
     again = (
         whole.unique(maintain_order=True)
         if whole.select(pl.struct(*target.key).is_duplicated().any()).item()
@@ -62,9 +67,15 @@ def sort_rows(lake: Lake, name: str, rows: pl.DataFrame, settings: QualitySettin
     refused = pl.concat(
         [lost, _with(others, "duplicate-key", "a later row of the same batch has this key and was kept")]
     )
+    outcome = _plainly_refused(target, refused)
+    return replace(outcome, accepted=last)
+
+
+def _plainly_refused(target: Table, refused: pl.DataFrame) -> Sorted:
+    """Rows with columns check and reason, none of which the table has stored."""
     return Sorted(
-        last,
-        last.select(*target.key).clear(),
+        pl.DataFrame(schema=target.schema),
+        pl.DataFrame(schema=target.key),
         quarantine_records(target, refused),
         finding_records(target, refused.clear()),
         Counter(refused["check"]),
@@ -72,22 +83,36 @@ def sort_rows(lake: Lake, name: str, rows: pl.DataFrame, settings: QualitySettin
     )
 
 
+def _merged(parts: Sequence[Sorted]) -> Sorted:
+    frames = ("accepted", "refused", "quarantine", "findings")
+    counts = ("quarantined", "warned")
+    return Sorted(
+        *(pl.concat([getattr(part, name) for part in parts]) for name in frames),
+        *(sum((Counter(getattr(part, name)) for part in parts), Counter()) for name in counts),
+    )
+
+
 def recheck_bars(lake: Lake, symbols: pl.Series, since: dt.date, settings: QualitySettings) -> Sorted:
     """Check stored bars from a date on again, because what is known about their symbols has changed."""
     target = table("bars")
-    empty = pl.DataFrame(schema=target.schema)
-    stored = _stored(lake, symbols, since, dt.date.max)
-    return _sort_bars(lake, empty, _with(empty, "", ""), stored, settings)
+    nothing = pl.DataFrame(schema=target.schema)
+    stored = _stored(lake, None, symbols, since, dt.date.max)
+    judged = [
+        _sort_bars(lake, str(source), nothing, rows, settings)
+        for (source,), rows in stored.sort("source", maintain_order=True).group_by("source", maintain_order=True)
+    ]
+    return _merged([*judged, _plainly_refused(target, _with(nothing, "", ""))])
 
 
 def released_keys(lake: Lake) -> pl.DataFrame:
-    """Keys of bars that a person released, with the released row as JSON: symbol, date, row."""
+    """Keys of bars that a person released, with the released row as JSON: symbol, date, source, row."""
     return _released(quarantined_rows(lake, "bars"))
 
 
 def _released(records: pl.DataFrame) -> pl.DataFrame:
     records = records.filter("record_released")
-    return records.select(*KEY, pl.col("record_row").alias("row")).unique(KEY, keep="first", maintain_order=True)
+    key = list(table("bars").key)
+    return records.select(*key, pl.col("record_row").alias("row")).unique(key, keep="first", maintain_order=True)
 
 
 def known_actions(lake: Lake, symbols: pl.Series) -> pl.DataFrame | None:
@@ -98,11 +123,9 @@ def known_actions(lake: Lake, symbols: pl.Series) -> pl.DataFrame | None:
     return pl.scan_delta(delta).filter(pl.col("symbol").is_in(symbols.implode())).collect()
 
 
-def _sort_bars(
-    lake: Lake, new: pl.DataFrame, lost: pl.DataFrame, stored: pl.DataFrame, settings: QualitySettings
-) -> Sorted:
-    """Judge new rows among stored and formerly refused ones; a stored row may turn out wrong in their light."""
-    target, records = table("bars"), quarantined_rows(lake, "bars")
+def _sort_bars(lake: Lake, source: str, new: pl.DataFrame, stored: pl.DataFrame, settings: QualitySettings) -> Sorted:
+    """Judge one source's new rows among its stored and formerly refused ones; a stored row may turn out wrong."""
+    target, records = table("bars"), quarantined_rows(lake, "bars").filter(pl.col("source") == source)
     released = _released(records)
     old = stored.join(new, on=KEY, how="anti") if len(new) else stored
     near = _near(records, new, stored, target).join(new, on=KEY, how="anti").join(old, on=KEY, how="anti")
@@ -123,11 +146,11 @@ def _sort_bars(
     taken = taken.join(_copies(union.filter(pl.col("origin") == "new")), on="row", how="anti")
     gone = refused.join(taken, on=KEY, how="anti").join(stored, on=KEY, how="semi")
     plain = [*columns, "check", "reason"]
-    refused = pl.concat([lost.select(plain), _unrecorded(lake, "quarantine", refused).select(plain)])
-    warned = _unrecorded(lake, "findings", warned).select(plain)
+    refused = _unrecorded(lake, "quarantine", source, refused).select(plain)
+    warned = _unrecorded(lake, "findings", source, warned).select(plain)
     return Sorted(
         taken.select(columns),
-        gone.select(KEY).unique(),
+        gone.select(list(target.key)).unique(),
         quarantine_records(target, refused),
         finding_records(target, warned),
         Counter(refused["check"]),
@@ -164,7 +187,7 @@ def _copies(new: pl.DataFrame) -> pl.DataFrame:
     return repeated[beside.to_list()].select("row")
 
 
-def _context(lake: Lake, new: pl.DataFrame) -> pl.DataFrame:
+def _context(lake: Lake, source: str, new: pl.DataFrame) -> pl.DataFrame:
     """Stored bars of the symbols near the new ones' dates; where there are none before, the last one there is."""
     if new.is_empty():
         return pl.DataFrame(schema=table("bars").schema)
@@ -174,23 +197,26 @@ def _context(lake: Lake, new: pl.DataFrame) -> pl.DataFrame:
         raise DataError("bars have no dates.")
     symbols = new["symbol"].unique()
     since = max(first, dt.date.min + span) - span
-    near = _stored(lake, symbols, since, min(last, dt.date.max - span) + span)
+    near = _stored(lake, source, symbols, since, min(last, dt.date.max - span) + span)
     begins = new.group_by("symbol").agg(pl.col("date").min().alias("begins"))
     before = near.join(begins, on="symbol").filter(pl.col("date") < pl.col("begins"))["symbol"].unique()
     alone = symbols.filter(~symbols.is_in(before.implode()))
     delta = opened(lake.root, "bars")
     if delta is None or alone.is_empty():
         return near
-    earlier = pl.scan_delta(delta).filter(pl.col("symbol").is_in(alone.implode()), pl.col("date") < since)
+    own = pl.scan_delta(delta).filter(pl.col("source") == source)
+    earlier = own.filter(pl.col("symbol").is_in(alone.implode()), pl.col("date") < since)
     latest = earlier.group_by("symbol").agg(pl.col("date").max())
     return pl.concat([near, earlier.join(latest, on=KEY, how="semi").collect().select(near.columns)])
 
 
-def _stored(lake: Lake, symbols: pl.Series, since: dt.date, until: dt.date) -> pl.DataFrame:
+def _stored(lake: Lake, source: str | None, symbols: pl.Series, since: dt.date, until: dt.date) -> pl.DataFrame:
     delta = opened(lake.root, "bars")
     if delta is None:
         return pl.DataFrame(schema=table("bars").schema)
     rows = pl.scan_delta(delta).filter(pl.col("date").is_between(since, until))
+    if source is not None:
+        rows = rows.filter(pl.col("source") == source)
     few = rows.filter(pl.col("symbol").is_in(symbols.implode()))
     return few.select(list(table("bars").schema)).collect()
 
@@ -207,7 +233,7 @@ def _near(records: pl.DataFrame, new: pl.DataFrame, stored: pl.DataFrame, target
     return within.select(list(target.schema)).unique(KEY, keep="first", maintain_order=True)
 
 
-def _unrecorded(lake: Lake, name: str, hits: pl.DataFrame) -> pl.DataFrame:
+def _unrecorded(lake: Lake, name: str, source: str, hits: pl.DataFrame) -> pl.DataFrame:
     """Findings to be recorded: all of new rows, and of stored rows those that have no record yet.
 
     A stored row's reason may name how much was there when it was found; it isn't worded anew with every new day.
@@ -217,6 +243,7 @@ def _unrecorded(lake: Lake, name: str, hits: pl.DataFrame) -> pl.DataFrame:
     if stored.is_empty() or delta is None:
         return hits
     symbols = stored["symbol"].unique()
-    known = pl.scan_delta(delta).filter(pl.col("table") == "bars", pl.col("symbol").is_in(symbols.implode()))
+    of_bars = pl.scan_delta(delta).filter(pl.col("table") == "bars", pl.col("source") == source)
+    known = of_bars.filter(pl.col("symbol").is_in(symbols.implode()))
     have = known.select(*KEY, "check").unique().collect()
     return pl.concat([hits.filter(pl.col("origin") != "stored"), stored.join(have, on=[*KEY, "check"], how="anti")])

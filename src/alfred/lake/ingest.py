@@ -178,7 +178,9 @@ def release(lake: Lake, symbol: str | None = None, date: dt.date | None = None, 
         # The row first: killed here, a repeat of the release finds the records still unreleased.
         rows = records.unique(list(target.key), keep="first", maintain_order=True)
         lake.write(name, rows.select(list(target.schema)))
-        marked = rows.with_columns(pl.lit(True).alias("record_released"))
+        # Every record of a released row is settled, whichever check it came from.
+        all_records = quarantined_rows(lake, name).join(rows, on=list(target.key), how="semi")
+        marked = all_records.with_columns(pl.lit(True).alias("record_released"))
         lake.write("quarantine", marked.select(pl.col(f"record_{at}").alias(at) for at in TABLES["quarantine"].schema))
         back += len(rows)
     return back
@@ -188,15 +190,19 @@ def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFr
     """Run the checks over all stored bars, whoever brought them; rows that a person released are left out.
 
     Returns:
-        Findings as of `alfred.lake.quality.run_checks`, without the column `row`. Nothing is changed.
+        Findings as of `alfred.lake.quality.run_checks`, with a column `source` and without `row`. Nothing is changed.
     """
     delta = opened(lake.root, "bars")
-    if delta is None:
-        rows = pl.DataFrame(schema=TABLES["bars"].schema)
-    else:
-        rows = pl.scan_delta(delta).select("symbol", "date", *VALUES).collect()
-    found = run_checks(rows, known_actions(lake, rows["symbol"].unique()), settings or QualitySettings())
-    return found.join(released_keys(lake), on=["symbol", "date"], how="anti").drop("row")
+    released = released_keys(lake)
+    rows = pl.DataFrame(schema=TABLES["bars"].schema) if delta is None else pl.scan_delta(delta).collect()
+    found = []
+    for (source,), own in rows.sort("source", maintain_order=True).group_by("source", maintain_order=True):
+        bars = own.select("symbol", "date", *VALUES)
+        hits = run_checks(bars, known_actions(lake, bars["symbol"].unique()), settings or QualitySettings())
+        ours = hits.with_columns(pl.lit(source).alias("source"))
+        found.append(ours.join(released, on=["symbol", "date", "source"], how="anti").drop("row"))
+    nothing = run_checks(rows.select("symbol", "date", *VALUES).clear(), None, settings or QualitySettings())
+    return pl.concat([nothing.drop("row").with_columns(pl.lit("").alias("source")), *found])
 
 
 def ensure(lake: Lake, name: str) -> tuple[WriteReport, ...]:

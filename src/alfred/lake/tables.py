@@ -25,9 +25,9 @@ class Table:
 
     @property
     def schema(self) -> dict[str, pl.DataType]:
-        """All columns in their order, `known_at` and `source` last."""
+        """All columns in their order, `known_at` and `source` last where they are no part of the key."""
         provenance: dict[str, pl.DataType] = {"known_at": INSTANT, "source": pl.String()}
-        return {**self.key, **self.values, **provenance}
+        return {**self.key, **self.values, **{name: at for name, at in provenance.items() if name not in self.key}}
 
     @property
     def keeps_vintages(self) -> bool:
@@ -75,8 +75,9 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table(
+            # Of each source its own: prices of two providers differ in their adjustments and must not mix.
             "bars",
-            key={"symbol": TEXT, "date": DAY},
+            key={"symbol": TEXT, "date": DAY, "source": TEXT},
             values=_floats("open", "high", "low", "close", "adj_close", "volume"),
         ),
         Table(
@@ -97,7 +98,11 @@ TABLES: dict[str, Table] = {
             key={"symbol": TEXT, "period_end": DAY, "known_at": INSTANT},
             values={"announced": DAY, **_floats("reported_eps", "estimated_eps", "surprise", "surprise_pct")},
         ),
-        Table("series", key={"series": TEXT, "date": DAY, "known_at": INSTANT}, values={"value": NUMBER}),
+        Table(
+            "series",
+            key={"series": TEXT, "date": DAY, "known_at": INSTANT, "source": TEXT},
+            values={"value": NUMBER},
+        ),
         Table(
             "insider",
             key={"accession": TEXT, "line": pl.Int64()},

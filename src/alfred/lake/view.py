@@ -37,10 +37,18 @@ class View:
     def bars(self, symbols: Sequence[str] | None = None, source: str | None = None) -> pl.DataFrame:
         """Daily bars sorted by symbol and date, with columns of the table `bars`.
 
+        Args:
+            symbols: what to read; None for all.
+            source: only bars of this source; None where the lake holds each bar from one source only.
+
         Raises:
-            DataError: a symbol asked for has no bars known by the view's instant; the message names it.
+            DataError: a symbol asked for has no bars known by the view's instant, or no source is named and several
+                have the same bar; the message names the symbol, or the sources.
         """
         rows = self._collected("bars", self._existing("bars", source, {"symbol": symbols}).sort("symbol", "date"))
+        if source is None and rows["source"].n_unique() > 1 and rows.select("symbol", "date").is_duplicated().any():
+            sources = ", ".join(rows["source"].unique().sort())
+            raise DataError(f"bars of {sources} lie in the lake side by side; name the source to read.")
         absent = sorted(set(symbols or ()) - set(rows["symbol"].unique()))
         if absent:
             known = self._existing("bars", source).select(pl.col("symbol").unique().sort())
@@ -52,13 +60,17 @@ class View:
             )
         return rows
 
-    def series(self, name: str) -> pl.DataFrame:
+    def series(self, name: str, source: str | None = None) -> pl.DataFrame:
         """One series in its latest known vintage: columns date, value, known_at, sorted by date.
+
+        Args:
+            name: of the series.
+            source: only values of this source; otherwise of each date the value that became known last, whose ever.
 
         Raises:
             DataError: nothing of that series was known.
         """
-        latest = _latest("series", self._existing("series", None, {"series": [name]}))
+        latest = _latest("series", self._existing("series", source, {"series": [name]}))
         rows = self._collected("series", latest.select("date", "value", "known_at").sort("date"))
         if rows.is_empty():
             raise DataError(f"the series {name!r} has no value known by {self.instant:%Y-%m-%d}.")
@@ -200,6 +212,7 @@ class View:
 
 
 def _latest(name: str, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Of each value the vintage that became known last."""
-    value = [key for key in table(name).key if key != "known_at"]
-    return rows.sort(*table(name).key).group_by(value, maintain_order=True).last().select(*table(name).schema)
+    """Of each value the vintage that became known last, by whichever source."""
+    value = [key for key in table(name).key if key not in {"known_at", "source"}]
+    ordered = rows.sort(*value, "known_at", "source")
+    return ordered.group_by(value, maintain_order=True).last().select(*table(name).schema)
