@@ -1,6 +1,7 @@
 """Bringing data in, and seeing what is there and what is wrong with it."""
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,7 +80,8 @@ def fetch(
             lake, here.root / "fetches", provider, request, progress=progress, retry_failed=retry_failed, again=again
         )
     counts = f"{report.done:,} done, {len(report.failed):,} failed, {report.skipped:,} skipped"
-    out.print(f"{report.provider}: {counts}; {report.rows:,} rows came.", soft_wrap=True)
+    news = "nothing new" if report.nothing_new else f"{report.inserted:,} new, {report.updated:,} changed"
+    out.print(f"{report.provider}: {counts}; {report.rows:,} rows came, {news}.", soft_wrap=True)
     if report.quarantined or report.warned:
         out.print(
             f"Quality: {report.quarantined:,} rows in quarantine, {report.warned:,} warnings; see `alfred data check`.",
@@ -138,10 +140,10 @@ def check(
 
     lake = Lake(home().lake)
     view = lake.asof(dt.datetime.max.replace(tzinfo=dt.UTC))
-    columns = ("check", "table", "symbol", "date", "reason")
+    columns = ("check", "table", "symbol", "date", "reason", "row_key")
     refused = view.quarantine().filter(~pl.col("released")).select(columns)
     warned = view.findings().select(columns)
-    stored = check_lake(lake).with_columns(pl.lit("bars").alias("table")).select(columns)
+    stored = check_lake(lake).with_columns(pl.lit("bars").alias("table"), pl.lit("{}").alias("row_key")).select(columns)
     # What was warned of when it came is found again in the stored bars; it is one finding.
     stored = stored.join(warned, on=["check", "table", "symbol", "date"], how="anti", nulls_equal=True)
     for title, found in (("In quarantine", refused), ("Warnings", pl.concat([warned, stored]))):
@@ -196,6 +198,9 @@ def _findings(title: str, found: "pl.DataFrame", examples: int) -> None:
     for check, count in counts.iter_rows():
         of_check = found.filter(pl.col("check") == check).sort("symbol", "date", nulls_last=True)
         out.print(f"  {check}: {count:,} rows of {of_check['symbol'].n_unique():,} symbols")
-        for row in of_check.unique("symbol", maintain_order=True).head(examples).iter_rows(named=True):
+        shown = of_check if of_check["symbol"].null_count() else of_check.unique("symbol", maintain_order=True)
+        for row in shown.head(examples).iter_rows(named=True):
+            place = json.loads(row["row_key"]).get("where")
             where = " ".join(str(row[part]) for part in ("table", "symbol", "date") if row[part] is not None)
+            where = f"{where} {place}" if place else where
             out.print(f"    [dim]{escape(where)}: {escape(row['reason'] or '')}[/]", soft_wrap=True)

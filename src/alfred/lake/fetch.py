@@ -54,6 +54,8 @@ class FetchReport:
         skipped: tasks that an earlier call had finished.
         failed_before: those that had failed in an earlier call and were not taken up again, with the reason.
         rows: rows that came.
+        inserted, updated: of those, rows that were new to the lake, and rows whose values differed.
+        removed: stored rows that the checks took out in the light of what came.
         quarantined, warned: rows that the quality checks refused, or only warned of; `alfred data check` shows them.
     """
 
@@ -65,6 +67,14 @@ class FetchReport:
     rows: int = 0
     quarantined: int = 0
     warned: int = 0
+    inserted: int = 0
+    updated: int = 0
+    removed: int = 0
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether rows came, and all of them were in the lake already."""
+        return bool(self.rows) and not (self.inserted or self.updated or self.removed)
 
 
 def fetch(
@@ -132,7 +142,7 @@ def fetch(
     progress.finish(name, ended.note(skipped))
     failures = tuple(writer.failures)
     done = len(todo) - len(failures)
-    counts = (writer.rows, writer.quarantined, writer.warned)
+    counts = (writer.rows, writer.quarantined, writer.warned, writer.inserted, writer.updated, writer.removed)
     return FetchReport(name, done, failures, skipped, tuple(failed_before), *counts)
 
 
@@ -294,6 +304,9 @@ class _Writer:
         self.rows = 0
         self.quarantined = 0
         self.warned = 0
+        self.inserted = 0
+        self.updated = 0
+        self.removed = 0
         self.failures: list[Entry] = []
 
     def take(self, event: _Event | None) -> None:
@@ -343,3 +356,6 @@ class _Writer:
         self.quarantined += sum(admission.quarantined.values())
         self.warned += sum(admission.warned.values()) + admission.rejected
         self.rows += sum(len(batch.rows) for batch in batches)
+        self.inserted += sum(write.inserted for write in admission.writes)
+        self.updated += sum(write.updated for write in admission.writes)
+        self.removed += admission.removed
