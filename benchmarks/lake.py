@@ -24,6 +24,9 @@ import deltalake
 import numpy as np
 import polars as pl
 
+from alfred.core.calendar import sessions_between
+from alfred.lake.contracts import Batch
+from alfred.lake.ingest import admit
 from alfred.lake.store import Lake
 from alfred.lake.tables import table
 
@@ -34,8 +37,8 @@ BYTES_A_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def days(count: int) -> np.ndarray:
-    """That many weekdays."""
-    return np.busday_offset(FIRST, np.arange(count), roll="forward")
+    """That many sessions."""
+    return sessions_between(FIRST, FIRST + np.timedelta64(2 * count + 20, "D"))[:count]
 
 
 def generated(first: int, symbols: int, dates: np.ndarray) -> pl.DataFrame:
@@ -96,6 +99,22 @@ def old_day(shape: tuple[int, int]) -> pl.DataFrame:
     return generated(0, shape[0], days(shape[1])[shape[1] // 2 :][:1])
 
 
+def day_after(root: Path, shape: tuple[int, int]) -> pl.DataFrame:
+    """Another day of every symbol, near its last prices as a real one would be."""
+    first, second = days(shape[1] + 2)[-2:]
+    last = pl.scan_delta(str(root / "bars")).filter(pl.col("date") == first.item()).drop("known_at", "source").collect()
+    moved = last.with_columns(
+        pl.col("open", "high", "low", "close", "adj_close") * 1.01, pl.lit(second.item()).alias("date")
+    )
+    return provenance(moved)
+
+
+def admitting(root: Path, rows: Callable[[], pl.DataFrame]) -> tuple[str, float, float, float]:
+    """Make the rows, then take them in with all quality checks, timed."""
+    frame = rows()
+    return timed(lambda: admit(Lake(root), [Batch("bars", frame)]))
+
+
 def timed(act: Callable[[], object]) -> tuple[str, float, float, float]:
     """What was done, seconds, and gigabytes of the process before and at its peak."""
     before = peak()
@@ -142,6 +161,7 @@ def cases(
     yield "building the large table", partial(timed, partial(build, many, large))
     yield "adding one day to it", partial(writing, many, partial(next_day, large))
     yield "that day again", partial(writing, many, partial(next_day, large))
+    yield "adding the day after, with all quality checks", partial(admitting, many, partial(day_after, many, large))
     yield "correcting one symbol", partial(writing, many, partial(one_symbol, large))
     yield "correcting an old day of all", partial(writing, many, partial(old_day, large))
     yield "reading one symbol", partial(reading, many, [f"S{large[0] // 2:05d}"])

@@ -337,3 +337,18 @@ def test_any_sequence_of_changes_equals_a_dictionary(
             stored = lake.asof(LATE)._rows(target.name)
             wanted = pl.DataFrame(list(expected.values()), schema=target.schema).sort(*target.key)
             assert stored.equals(wanted)
+
+
+@pytest.mark.parametrize("folder", ["a space", "ümläut", "hash#mark", "plus+sign", "question?mark"])
+def test_a_folder_may_be_called_what_people_call_folders(tmp_path: Path, folder: str) -> None:
+    lake = Lake(tmp_path / folder / "lake")
+    lake.write("bars", bars("A", [1.0, 2.0]))
+    assert lake.write("bars", bars("A", [1.0, 3.0])).updated == 1
+    assert lake.asof(LATE).bars()["close"].to_list() == [1.0, 3.0]
+    assert lake.holds("bars", "test")
+
+
+@pytest.mark.parametrize("folder", ["a[1]", "a%20b", "a|b"])
+def test_a_folder_that_tables_cannot_open_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(DataError, match="in its path, which its tables cannot; move it"):
+        Lake(tmp_path / folder).write("bars", bars("A", [1.0]))

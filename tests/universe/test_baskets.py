@@ -69,6 +69,10 @@ def test_names_without_enough_history_are_left_out_and_named() -> None:
     chosen = scan(bars, "A", 4)
     assert chosen.too_short == ("B", "C")
     assert not {"B", "C"} & set(chosen.symbols)
+    with pytest.raises(
+        ConfigError, match=r"the start 'B' has prices from 2000-04-12 to .*; a name needs one by 2000-01-03"
+    ):
+        scan(bars, "B", 2)
     later = scan(bars, "A", 5, since=bars.dates[120])
     assert "B" in later.symbols
 

@@ -1,5 +1,6 @@
 """What the command line shows: one console for results, one for progress and errors."""
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -7,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-out = Console(highlight=False)
+WIDTH_OF_A_FILE = 120
+out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 err = Console(stderr=True, highlight=False)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from alfred.core.errors import DataError
-from alfred.lake.place import opened
+from alfred.lake.place import opened, scanned
 from alfred.lake.quality import QualitySettings, arranged, run_checks
 from alfred.lake.quarantine import encoded, finding_records, quarantine_records, quarantined_rows
 from alfred.lake.store import Lake
@@ -120,7 +120,7 @@ def known_actions(lake: Lake, symbols: pl.Series) -> pl.DataFrame | None:
     delta = opened(lake.root, "actions")
     if delta is None:
         return None
-    return pl.scan_delta(delta).filter(pl.col("symbol").is_in(symbols.implode())).collect()
+    return scanned(delta).filter(pl.col("symbol").is_in(symbols.implode())).collect()
 
 
 def _sort_bars(lake: Lake, source: str, new: pl.DataFrame, stored: pl.DataFrame, settings: QualitySettings) -> Sorted:
@@ -204,7 +204,7 @@ def _context(lake: Lake, source: str, new: pl.DataFrame) -> pl.DataFrame:
     delta = opened(lake.root, "bars")
     if delta is None or alone.is_empty():
         return near
-    own = pl.scan_delta(delta).filter(pl.col("source") == source)
+    own = scanned(delta).filter(pl.col("source") == source)
     earlier = own.filter(pl.col("symbol").is_in(alone.implode()), pl.col("date") < since)
     latest = earlier.group_by("symbol").agg(pl.col("date").max())
     return pl.concat([near, earlier.join(latest, on=KEY, how="semi").collect().select(near.columns)])
@@ -214,7 +214,7 @@ def _stored(lake: Lake, source: str | None, symbols: pl.Series, since: dt.date, 
     delta = opened(lake.root, "bars")
     if delta is None:
         return pl.DataFrame(schema=table("bars").schema)
-    rows = pl.scan_delta(delta).filter(pl.col("date").is_between(since, until))
+    rows = scanned(delta).filter(pl.col("date").is_between(since, until))
     if source is not None:
         rows = rows.filter(pl.col("source") == source)
     few = rows.filter(pl.col("symbol").is_in(symbols.implode()))
@@ -243,7 +243,7 @@ def _unrecorded(lake: Lake, name: str, source: str, hits: pl.DataFrame) -> pl.Da
     if stored.is_empty() or delta is None:
         return hits
     symbols = stored["symbol"].unique()
-    of_bars = pl.scan_delta(delta).filter(pl.col("table") == "bars", pl.col("source") == source)
+    of_bars = scanned(delta).filter(pl.col("table") == "bars", pl.col("source") == source)
     known = of_bars.filter(pl.col("symbol").is_in(symbols.implode()))
     have = known.select(*KEY, "check").unique().collect()
     return pl.concat([hits.filter(pl.col("origin") != "stored"), stored.join(have, on=[*KEY, "check"], how="anti")])

@@ -18,7 +18,7 @@ from alfred.core.plugins import plugin
 from alfred.core.progress import Progress, Silent
 from alfred.lake.admission import Sorted, known_actions, recheck_bars, released_keys, sort_rows
 from alfred.lake.contracts import Batch, Provider, Rejected, Request
-from alfred.lake.place import opened
+from alfred.lake.place import opened, scanned
 from alfred.lake.quality import VALUES, QualitySettings, run_checks
 from alfred.lake.quarantine import quarantined_rows, unreadable
 from alfred.lake.store import Lake, WriteReport
@@ -166,7 +166,7 @@ def release(lake: Lake, symbol: str | None = None, date: dt.date | None = None, 
     if delta is None:
         return 0
     back = 0
-    for name in pl.scan_delta(delta).select(pl.col("table").unique().sort()).collect()["table"]:
+    for name in scanned(delta).select(pl.col("table").unique().sort()).collect()["table"]:
         records = quarantined_rows(lake, name).filter(~pl.col("record_released"))
         for column, value in (("symbol", symbol), ("date", date), ("check", check)):
             if value is not None:
@@ -194,7 +194,7 @@ def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFr
     """
     delta = opened(lake.root, "bars")
     released = released_keys(lake)
-    rows = pl.DataFrame(schema=TABLES["bars"].schema) if delta is None else pl.scan_delta(delta).collect()
+    rows = pl.DataFrame(schema=TABLES["bars"].schema) if delta is None else scanned(delta).collect()
     found = []
     for (source,), own in rows.sort("source", maintain_order=True).group_by("source", maintain_order=True):
         bars = own.select("symbol", "date", *VALUES)

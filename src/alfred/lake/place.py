@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -15,9 +16,23 @@ CLOUDS = ("AWS_", "AZURE_", "GOOGLE_")
 SHORTEST_SECRET = 8
 
 
+UNOPENABLE = "[]|^%\\"
+"""Characters of a folder's path that Delta's reader cannot open."""
+
+
 def address(root: Path | str, name: str) -> str:
-    """Address of a table under a folder or a URL such as `s3://bucket/lake`."""
-    return f"{root.rstrip('/')}/{name}" if isinstance(root, str) and "://" in root else str(Path(root) / name)
+    """Address of a table under a folder or a URL such as `s3://bucket/lake`.
+
+    Raises:
+        DataError: the folder's path has a character that the table format cannot open.
+    """
+    if isinstance(root, str) and "://" in root:
+        return f"{root.rstrip('/')}/{name}"
+    place = str(Path(root) / name)
+    wrong = next((letter for letter in place if letter in UNOPENABLE and letter != os.sep), None)
+    if wrong is not None:
+        raise DataError(f"the lake's folder {root} has {wrong!r} in its path, which its tables cannot; move it.")
+    return place
 
 
 def storage_options() -> dict[str, str]:
@@ -31,13 +46,24 @@ def opened(root: Path | str, name: str, version: int | None = None) -> DeltaTabl
     Raises:
         DataError: the place cannot be read; the message holds no value of the storage options.
     """
+    place = address(root, name)
     try:
-        return DeltaTable(address(root, name), version=version, storage_options=storage_options())
+        return DeltaTable(place, version=version, storage_options=storage_options())
     except TableNotFoundError:
         return None
     except (DeltaError, OSError, ValueError) as error:
         wanted = "" if version is None else f" at version {version}"
         raise failure(root, name, f"opened{wanted}", error) from None
+
+
+def scanned(delta: DeltaTable) -> pl.LazyFrame:
+    """The rows of an opened table, lazily.
+
+    polars' own reader does not find local files whose path a URL spells otherwise, as it does a space; there Arrow's
+    reader stands in.
+    """
+    spelt_otherwise = "%" in delta.table_uri and delta.table_uri.startswith("file:")
+    return pl.scan_delta(delta, use_pyarrow=spelt_otherwise)
 
 
 def failure(root: Path | str, name: str, action: str, error: Exception) -> DataError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from alfred.lake.contracts import Rejected
-from alfred.lake.place import opened
+from alfred.lake.place import opened, scanned
 from alfred.lake.store import Lake
 from alfred.lake.tables import INSTANT, TABLES, Table, table
 
@@ -75,7 +75,7 @@ def quarantined_rows(lake: Lake, name: str) -> pl.DataFrame:
     if delta is None:
         empty = pl.DataFrame(schema=TABLES["quarantine"].schema)
     else:
-        empty = pl.scan_delta(delta).filter(pl.col("table") == name).collect()
+        empty = scanned(delta).filter(pl.col("table") == name).collect()
     records = empty.rename({column: f"record_{column}" for column in empty.columns})
     return records.hstack(decoded(target, records["record_row"]))
 

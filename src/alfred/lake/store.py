@@ -21,7 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.table import TableMerger
 
 from alfred.core.errors import DataError
-from alfred.lake.place import address, failure, opened, storage_options, turn
+from alfred.lake.place import address, failure, opened, scanned, storage_options, turn
 from alfred.lake.tables import TABLES, Table, table
 from alfred.lake.view import View
 
@@ -158,7 +158,7 @@ class Lake:
         delta = opened(self.root, name)
         if delta is None:
             return False
-        return not pl.scan_delta(delta).filter(pl.col("source") == source).select("source").head(1).collect().is_empty()
+        return not scanned(delta).filter(pl.col("source") == source).select("source").head(1).collect().is_empty()
 
     def asof(self, instant: datetime, versions: Mapping[str, int] | None = None) -> View:
         """What was known at `instant`.
@@ -244,7 +244,7 @@ def _stored(delta: DeltaTable, target: Table, rows: pl.DataFrame) -> pl.LazyFram
         pl.col(name).is_between(pl.lit(rows[name].min(), kind), pl.lit(rows[name].max(), kind))
         for name, kind in target.key.items()
     )
-    return pl.scan_delta(delta).filter(within).join(rows.lazy().select(*target.key), on=list(target.key), how="semi")
+    return scanned(delta).filter(within).join(rows.lazy().select(*target.key), on=list(target.key), how="semi")
 
 
 def _merge(delta: DeltaTable, target: Table, rows: pl.DataFrame, stored: pl.DataFrame) -> TableMerger:
@@ -315,7 +315,7 @@ def _vacuum(keep_days: int, keep: list[int], delta: DeltaTable | None) -> int:
 def _parts(delta: DeltaTable, target: Table) -> Iterator[pl.DataFrame]:
     """All rows in the order of the key, about a million at a time, so that memory does not grow with the table."""
     lead = next(iter(target.key))
-    stored = pl.scan_delta(delta)
+    stored = scanned(delta)
     counts = stored.group_by(lead).len().sort(lead).collect()
     parts = counts.group_by(pl.col("len").cum_sum() // CHUNK_ROWS, maintain_order=True)
     for low, high in parts.agg(pl.first(lead), pl.last(lead).alias("last")).select(lead, "last").iter_rows():

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from alfred.core.errors import DataError
-from alfred.lake.place import opened
+from alfred.lake.place import opened, scanned
 from alfred.lake.tables import TABLES, table
 
 Wanted = Mapping[str, Sequence[str] | None]
@@ -202,7 +202,7 @@ class View:
         delta = opened(self.root, name, self.versions[name]) if name in self.versions else None
         if delta is None:
             raise DataError(f"the lake at {self.root} has no table {name!r} yet; a run or `alfred demo` fills it.")
-        frame = pl.scan_delta(delta).filter(pl.col("known_at") <= self.instant)
+        frame = scanned(delta).filter(pl.col("known_at") <= self.instant)
         if source is not None:
             frame = frame.filter(pl.col("source") == source)
         for column, values in (wanted or {}).items():

@@ -102,7 +102,12 @@ def scan(
         raise ConfigError(f"the start {start!r} is among the excluded names.")
     enough = _has_history(bars, since)
     if not enough[bars.symbols.index(start)]:
-        raise ConfigError(f"the start {start!r} has too little history; choose a later date or another start.")
+        known = bars.dates[~np.isnan(bars.total[:, bars.symbols.index(start)])]
+        span = f"has prices from {known[0]} to {known[-1]}" if len(known) else "has no prices"
+        raise ConfigError(
+            f"the start {start!r} {span}; a name needs one by {bars.dates[0] if since is None else since} and one "
+            f"within the last five sessions to {bars.dates[-1]}. Choose other dates or another start."
+        )
     pool = [at for at, symbol in enumerate(bars.symbols) if enough[at] and symbol not in exclude]
     too_short = tuple(symbol for at, symbol in enumerate(bars.symbols) if not enough[at] and symbol not in exclude)
     if len(pool) < count:
