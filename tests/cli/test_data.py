@@ -49,7 +49,7 @@ def flat(text: str) -> str:
 
 def test_fetch_ends_with_counts_and_status_shows_what_came(service: Service) -> None:
     code, out, err = call("fetch", "fred", "--symbols", "10year,UNRATE", "--until", "2024-01-31")
-    assert (code, out) == (0, "fred: 2 done, 0 failed, 0 skipped; 4 rows came. "), err
+    assert (code, out) == (0, "fred: 2 done, 0 failed, 0 skipped; 4 rows came, 4 new, 0 changed. "), err
     code, out, _ = call("fetch", "fred", "--symbols", "10year,UNRATE", "--until", "2024-01-31")
     assert (code, "0 done, 0 failed, 2 skipped" in out, "--again" in out) == (0, True, True)
     assert "series fred 2 4 2024-01-02 2024-01-03" in call("status")[1]
@@ -155,3 +155,12 @@ def test_help_teaches() -> None:
         code, out, _ = call(command, "--help")
         assert (code, len(out) > 150) == (0, True)
     assert "@sp500" in call("fetch", "--help")[1]
+
+
+def test_tidy_keeps_every_row(service: Service) -> None:
+    call("fetch", "fred", "--symbols", "10year,UNRATE", "--until", "2024-01-31")
+    before = call("status")[1]
+    code, out, _ = call("tidy")
+    assert (code, "series: tidied" in out) == (0, True)
+    assert call("status")[1] == before
+    assert call("tidy", "--keep-days", "0")[0] == 2

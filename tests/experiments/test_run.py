@@ -17,7 +17,7 @@ from alfred.experiments.portfolios import readings_of
 from alfred.experiments.record import FRAMES, RunRecord, load_frame, load_record
 from alfred.experiments.replay import replay
 from alfred.experiments.run import run_study
-from alfred.experiments.runs import find_run
+from alfred.experiments.runs import find_run, recorded_versions
 from alfred.universe.baskets import Baskets
 
 GOLDEN_EXACT = {
@@ -292,6 +292,14 @@ def test_a_run_without_its_record_is_made_again(home: Home) -> None:
     (folder / "run.json").unlink()
     assert run_study(study, home) == folder
     assert load_record(folder).study == "small"
+
+
+def test_the_lake_may_lie_at_a_url_and_versions_of_runs_are_known(tmp_path: Path) -> None:
+    there = Home(tmp_path / "home", f"file://{tmp_path / 'shared'}")
+    run_study(small_study(analysts=[{"name": "momentum"}]), there)
+    assert not (tmp_path / "home" / "lake").exists()
+    assert (tmp_path / "shared" / "bars" / "_delta_log").is_dir()
+    assert recorded_versions(there) == {"bars": [0], "series": [0]}
 
 
 def test_a_damaged_table_is_named(home: Home) -> None:

@@ -46,6 +46,7 @@ def doctor() -> None:
     table.add_row("providers", ", ".join(plugin_names(PROVIDERS)))
     lake = Lake(here.lake)
     versions = lake.versions()
-    table.add_row("lake", ", ".join(f"{name} (version {at})" for name, at in versions.items()) or "empty")
+    table.add_row("lake at", str(here.lake))
+    table.add_row("tables", ", ".join(f"{name} (version {at})" for name, at in versions.items()) or "empty")
     table.add_row("runs", str(len(list(here.runs.glob("*/run.json")))))
     out.print(table)

@@ -1,22 +1,33 @@
-"""Where Alfred keeps things: one folder, `ALFRED_HOME`, by default `alfred-home` in the current folder."""
+"""Where Alfred keeps things: one folder, `ALFRED_HOME`, by default `alfred-home` in the current folder.
+
+The lake may lie elsewhere, on a disk or an object store that several machines share: `ALFRED_LAKE` names its folder or
+URL.
+"""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "ALFRED_HOME"
+LAKE_VARIABLE = "ALFRED_LAKE"
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folders of one installation."""
+    """The places of one installation.
+
+    Attributes:
+        root: folder of everything but, perhaps, the lake.
+        shared_lake: folder or URL of a lake elsewhere; empty for the one in the folder.
+    """
 
     root: Path
+    shared_lake: str = ""
 
     @property
-    def lake(self) -> Path:
-        """Tables of the lake."""
-        return self.root / "lake"
+    def lake(self) -> Path | str:
+        """Folder or URL of the lake's tables."""
+        return self.shared_lake or self.root / "lake"
 
     @property
     def stages(self) -> Path:
@@ -31,4 +42,5 @@ class Home:
 
 def home() -> Home:
     """The home that the environment names."""
-    return Home(Path(os.environ.get(VARIABLE) or "alfred-home").expanduser().absolute())
+    root = Path(os.environ.get(VARIABLE) or "alfred-home").expanduser().absolute()
+    return Home(root, os.environ.get(LAKE_VARIABLE, ""))

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from alfred.core.errors import ConfigError
+from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
+from alfred.experiments.record import load_record
 
 
 def find_run(home: Home, name: str) -> Path:
@@ -31,3 +32,16 @@ def find_run(home: Home, name: str) -> Path:
         return found[0]
     there = ", ".join(folder.name for folder in found or folders)
     raise ConfigError(f"{'several runs begin' if found else 'no run begins'} with {name!r}; there are {there}.")
+
+
+def recorded_versions(home: Home) -> dict[str, list[int]]:
+    """Versions of the lake's tables that runs were made on, by table; runs of other versions of Alfred are left out."""
+    versions: dict[str, set[int]] = {}
+    for path in home.runs.glob("*/run.json"):
+        try:
+            read = load_record(path.parent).data.versions
+        except DataError:
+            continue
+        for table, version in read.items():
+            versions.setdefault(table, set()).add(version)
+    return {table: sorted(found) for table, found in sorted(versions.items())}
