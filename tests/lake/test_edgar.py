@@ -137,10 +137,12 @@ def test_trades_have_lines_sides_and_acceptance_and_an_amendment_adds_only_what_
     rows = fetched(web)["insider"].sort("known_at", "line")
     accepted = dt.datetime(2023, 5, 5, 22, 12, 9, tzinfo=dt.UTC)  # 18:12:09 in New York
     assert rows.rows() == [
-        ("0000000042-23-000002", 1, "EX-A", dt.date(2023, 5, 4), "director", 100, 250, None, None, accepted, "edgar"),
-        ("0000000042-23-000002", 2, "EX-A", dt.date(2023, 5, 4), "director", None, None, 100, 250, accepted, "edgar"),
+        ("0000000042-23-000002", 1, "EX-A", dt.date(2023, 5, 4), "director", "P", 100, 250, None, None, accepted,
+         "edgar"),
+        ("0000000042-23-000002", 2, "EX-A", dt.date(2023, 5, 4), "director", "S", None, None, 100, 250, accepted,
+         "edgar"),
         (
-            "0000000042-23-000003", 2, "EX-A", dt.date(2023, 5, 4), "director", None, None, 90, 225,
+            "0000000042-23-000003", 2, "EX-A", dt.date(2023, 5, 4), "director", "S", None, None, 90, 225,
             dt.datetime(2023, 5, 8, 23, tzinfo=dt.UTC), "edgar",
         ),
     ]  # fmt: skip

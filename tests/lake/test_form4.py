@@ -14,10 +14,11 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "edgar" / "form4_SNOW.xml
 def transaction(
     shares: str = "<value>100</value>", price: str = "<value>2.5</value>", side: str = "A", date: str = "2023-05-04"
 ) -> str:
+    coded = f"<transactionCode>{'P' if side == 'A' else 'S'}</transactionCode>"
     return f"""<nonDerivativeTransaction>
       <securityTitle><value>Common Stock</value></securityTitle>
       <transactionDate><value>{date}</value></transactionDate>
-      <transactionCoding><transactionFormType>4</transactionFormType><transactionCode>P</transactionCode></transactionCoding>
+      <transactionCoding><transactionFormType>4</transactionFormType>{coded}</transactionCoding>
       <transactionAmounts>
         <transactionShares>{shares}</transactionShares>
         <transactionPricePerShare>{price}</transactionPricePerShare>

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -72,7 +70,7 @@ def save_analyst(
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(values) for name, values in weights.items()}
     content = tensor_bytes({**tensors, _RESIDUALS: calibration.residuals}, metadata={"format": FORMAT})
-    _write_bytes(folder / WEIGHTS, content)
+    write_whole(folder / WEIGHTS, content)
     saved = SavedAnalyst(
         name=spec.name,
         spec=spec,
@@ -146,14 +144,3 @@ def read_analyst(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[S
         rise_share=saved.calibration.rise_share,
     )
     return saved, {name: values for name, values in tensors.items() if name != _RESIDUALS}, calibration
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise

@@ -12,7 +12,12 @@ from alfred.cli.screen import out
 from alfred.core.home import VARIABLE, home
 from alfred.core.version import __version__
 
-OPTIONAL = {"skfolio": "sample prices (pip install 'alfred[sample]')", "bt": "benchmarks (pip install 'alfred[bench]')"}
+OPTIONAL = {
+    "skfolio": "sample prices (pip install 'alfred[sample]')",
+    "yfinance": "prices from Yahoo (pip install 'alfred[yahoo]')",
+    "index-constitution": "dated index membership (pip install 'alfred[constituents]')",
+    "bt": "benchmarks (pip install 'alfred[bench]')",
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,7 +43,7 @@ def doctor() -> None:
     for name in ("polars", "deltalake", "exchange-calendars", "plotly"):
         table.add_row(name, importlib.metadata.version(name))
     for name, purpose in OPTIONAL.items():
-        there = importlib.util.find_spec(name) is not None
+        there = importlib.util.find_spec(name.replace("-", "_")) is not None
         table.add_row(name, importlib.metadata.version(name) if there else f"[yellow]absent:[/] {purpose}")
     table.add_row(
         "home", f"{here.root} ({'from ' + VARIABLE if os.environ.get(VARIABLE) else 'set ' + VARIABLE + ' to move it'})"

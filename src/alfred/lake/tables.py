@@ -104,10 +104,11 @@ TABLES: dict[str, Table] = {
             values={"value": NUMBER},
         ),
         Table(
+            # code: the form's transaction code (P purchase, S sale, M exercise, ...), null where not given.
             "insider",
             key={"accession": TEXT, "line": pl.Int64()},
             values={
-                "symbol": TEXT, "trade_date": DAY, "role": TEXT,
+                "symbol": TEXT, "trade_date": DAY, "role": TEXT, "code": TEXT,
                 **_floats("acquired_shares", "acquired_value", "disposed_shares", "disposed_value"),
             },
         ),

@@ -242,7 +242,7 @@ def _trade_row(filing: Filing, form: Form4, trade: Trade, company: _Company) -> 
     sold = (None, None) if trade.acquired else (trade.shares, trade.value)
     accession = filing.accession + company.suffix
     provenance = (filing.known_at, DESCRIPTION.name)
-    return (accession, trade.line, company.symbol, trade.date, form.role, *bought, *sold, *provenance)
+    return (accession, trade.line, company.symbol, trade.date, form.role, trade.code, *bought, *sold, *provenance)
 
 
 def _article(filing: Filing, company: _Company, web: Web) -> Rows:
