@@ -46,4 +46,4 @@ def test_settings_are_frozen_and_named_by_their_values() -> None:
 
 
 def test_suggestion_lists_what_there_is_when_nothing_is_near() -> None:
-    assert suggestion("zzz", ["ridge", "naive"]) == "known are naive, ridge"
+    assert suggestion("zzz", ["ridge", "naive"]) == "known are naive, ridge."

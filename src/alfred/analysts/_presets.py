@@ -81,7 +81,7 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:
         raise ConfigError(
-            f"{spec.name} cannot train on the loss {spec.loss!r}; {suggestion(spec.loss, preset.losses)}."
+            f"{spec.name} cannot train on the loss {spec.loss!r}; {suggestion(spec.loss, preset.losses)}"
         )
     if spec.label is not None and spec.label not in preset.labels:
         raise ConfigError(

@@ -126,4 +126,4 @@ def _file_of(name: str) -> AnalystFile:
     family = name.split(".", 1)[0]
     if family in plugin_names(PACKAGE) and name in _file(family).PRESETS:
         return _file(family)
-    raise ConfigError(f"there is no analyst {name!r}; {suggestion(name, analyst_names())}.")
+    raise ConfigError(f"there is no analyst {name!r}; {suggestion(name, analyst_names())}")

@@ -58,7 +58,7 @@ def scan(
     unknown = [name for name in excluded if name not in bars.symbols]
     if unknown:
         raise ConfigError(
-            f"--exclude names {unknown[0]!r}, which has no prices; {suggestion(unknown[0], bars.symbols)}."
+            f"--exclude names {unknown[0]!r}, which has no prices; {suggestion(unknown[0], bars.symbols)}"
         )
     chosen = choose(bars, start, n, since=day(since) if since else None, exclude=excluded, on=on)
     table = Table(box=None)

@@ -34,5 +34,5 @@ def plugin(package: str, name: str) -> ModuleType:
             module: ModuleType = found.load()
             return module
     if module_name not in plugin_names(package):
-        raise ConfigError(f"there is no {name!r} among the {kind}; {suggestion(name, plugin_names(package))}.")
+        raise ConfigError(f"there is no {name!r} among the {kind}; {suggestion(name, plugin_names(package))}")
     return importlib.import_module(f"{package}.{module_name}")

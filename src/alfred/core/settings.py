@@ -29,7 +29,9 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(dict(data))
         except ValidationError as error:
-            raise ConfigError(f"{where}: {'; '.join(_sentences(cls, error))}.") from error
+            *others, last = [sentence.rstrip(".") for sentence in _sentences(cls, error)]
+            stop = "" if last.endswith("?") else "."
+            raise ConfigError(f"{where}: {'; '.join([*others, last])}{stop}") from error
 
     def digest(self) -> str:
         """Hex digest of the values; equal settings have equal digests on every machine."""
@@ -37,10 +39,10 @@ class Settings(BaseModel):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'x'?"` for the nearest known name, otherwise the list of what there is."""
+    """The end of a sentence: "did you mean 'x'?" for the nearest known name, otherwise what there is, and a stop."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}."
 
 
 def _sentences(model: type[BaseModel], error: ValidationError) -> list[str]:

@@ -30,7 +30,7 @@ def question(protocol: str) -> str:
         ConfigError: there is no such protocol; the message suggests the nearest.
     """
     if protocol not in PROTOCOLS:
-        raise ConfigError(f"there is no protocol {protocol!r}; {suggestion(protocol, PROTOCOLS)}.")
+        raise ConfigError(f"there is no protocol {protocol!r}; {suggestion(protocol, PROTOCOLS)}")
     return PROTOCOLS[protocol]
 
 

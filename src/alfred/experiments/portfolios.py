@@ -93,7 +93,7 @@ def readings_of(forecasts: pl.DataFrame, analyst: str, symbols: Sequence[str]) -
     """
     rows = forecasts.filter(pl.col("analyst") == analyst)
     if rows.is_empty():
-        raise ConfigError(f"the run has no analyst {analyst!r}; {suggestion(analyst, forecasts['analyst'].unique())}.")
+        raise ConfigError(f"the run has no analyst {analyst!r}; {suggestion(analyst, forecasts['analyst'].unique())}")
     there = sorted(rows["symbol"].unique())
     absent = [symbol for symbol in symbols if symbol not in there]
     if absent:

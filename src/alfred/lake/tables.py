@@ -47,7 +47,7 @@ class Table:
             raise DataError(f"rows for table {self.name!r} lack the column(s) {', '.join(absent)}.")
         unknown = [name for name in frame.columns if name not in self.schema]
         if unknown:
-            raise DataError(f"table {self.name!r} has no column {unknown[0]!r}; {suggestion(unknown[0], self.schema)}.")
+            raise DataError(f"table {self.name!r} has no column {unknown[0]!r}; {suggestion(unknown[0], self.schema)}")
         try:
             rows = frame.select(
                 pl.col(name).cast(kind) if name in frame.columns else pl.lit(None, kind).alias(name)
@@ -157,5 +157,5 @@ def table(name: str) -> Table:
         ConfigError: there is none.
     """
     if name not in TABLES:
-        raise ConfigError(f"the lake has no table {name!r}; {suggestion(name, TABLES)}.")
+        raise ConfigError(f"the lake has no table {name!r}; {suggestion(name, TABLES)}")
     return TABLES[name]

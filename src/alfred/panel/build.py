@@ -63,7 +63,7 @@ def select(settings: PanelSettings, levels_usable: bool) -> tuple[list[Feature],
     known = catalogue()
     for pattern in (*settings.features, *settings.exclude):
         if not fnmatch.filter(known, pattern):
-            raise ConfigError(f"panel.features: no column matches {pattern!r}; {suggestion(pattern, known)}.")
+            raise ConfigError(f"panel.features: no column matches {pattern!r}; {suggestion(pattern, known)}")
     chosen, left_out = [], {}
     for name, feature in known.items():
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.features):

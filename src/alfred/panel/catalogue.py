@@ -81,7 +81,7 @@ def feature(name: str) -> Feature:
         ConfigError: there is none; the message suggests the nearest.
     """
     if name not in catalogue():
-        raise ConfigError(f"there is no feature {name!r}; {suggestion(name, catalogue())}.")
+        raise ConfigError(f"there is no feature {name!r}; {suggestion(name, catalogue())}")
     return catalogue()[name]
 
 

@@ -37,7 +37,7 @@ class Labels:
             ConfigError: there is none of that name.
         """
         if name not in self.values:
-            raise ConfigError(f"the panel has no label {name!r}; {suggestion(name, self.values)}.")
+            raise ConfigError(f"the panel has no label {name!r}; {suggestion(name, self.values)}")
         return self.values[name]
 
 

@@ -43,7 +43,7 @@ def scaling_rules(columns: tuple[str, ...], overrides: Mapping[str, Scaling]) ->
     """
     for pattern in overrides:
         if not fnmatch.filter(columns, pattern):
-            raise ConfigError(f"panel.scaling: no column matches {pattern!r}; {suggestion(pattern, columns)}.")
+            raise ConfigError(f"panel.scaling: no column matches {pattern!r}; {suggestion(pattern, columns)}")
     rules = []
     for column in columns:
         declared = catalogue().get(column)

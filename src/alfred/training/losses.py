@@ -149,4 +149,4 @@ def _cross_entropy(prediction: Floats, label: Floats) -> Floats:
 
 def _known(name: str) -> None:
     if name not in LOSSES:
-        raise ConfigError(f"there is no loss {name!r}; {suggestion(name, LOSSES)}.")
+        raise ConfigError(f"there is no loss {name!r}; {suggestion(name, LOSSES)}")

@@ -97,7 +97,7 @@ def scan(
     if len(bars.dates) < MIN_SHARED_SESSIONS + 1:
         raise DataError(f"a correlation needs at least {MIN_SHARED_SESSIONS + 1} sessions, got {len(bars.dates)}.")
     if start not in bars.symbols:
-        raise ConfigError(f"there are no prices for the start {start!r}; {suggestion(start, bars.symbols)}.")
+        raise ConfigError(f"there are no prices for the start {start!r}; {suggestion(start, bars.symbols)}")
     if start in exclude:
         raise ConfigError(f"the start {start!r} is among the excluded names.")
     enough = _has_history(bars, since)

@@ -41,7 +41,7 @@ def tasks(request: Request) -> tuple[str, ...]:
     """
     for name in request.symbols:
         if name not in INDEXES:
-            raise ConfigError(f"there is no membership of {name!r}; {suggestion(name, INDEXES)}.")
+            raise ConfigError(f"there is no membership of {name!r}; {suggestion(name, INDEXES)}")
     return tuple(dict.fromkeys(request.symbols)) or tuple(INDEXES)
 
 
