@@ -199,3 +199,15 @@ def test_two_sources_lie_side_by_side_and_must_be_named(tmp_path: Path) -> None:
     assert len(view.series("^X")) == 1
     with pytest.raises(DataError, match="bars of one, two lie in the lake side by side; name the source"):
         view.bars()
+
+
+def test_figures_of_two_sources_lie_side_by_side_and_the_last_known_counts(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for source, value, day in (("edgar", 1.0, 3), ("alphavantage", 2.0, 3), ("alphavantage", 3.0, 5)):
+        known = dt.datetime(2020, 2, day, 14, tzinfo=dt.UTC)
+        fact = {"symbol": "A", "concept": "Revenue", "period_end": dt.date(2019, 12, 31), "period_kind": "quarter"}
+        lake.write("facts", pl.DataFrame([fact | {"value": value, "known_at": known, "source": source}]))
+    view = lake.asof(dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+    assert view.facts(source="edgar")["value"].to_list() == [1.0]
+    assert view.facts()["value"].to_list() == [3.0]
+    assert sorted(view.facts(vintages=True)["value"]) == [1.0, 2.0, 3.0]

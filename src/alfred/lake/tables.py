@@ -84,18 +84,21 @@ TABLES: dict[str, Table] = {
             # kind: split (ratio new/old shares), dividend (amount in USD a share), delisting (total return of the
             # last holding period where known, with its reason), rename (to new_symbol).
             "actions",
-            key={"symbol": TEXT, "date": DAY, "kind": TEXT},
+            key={"symbol": TEXT, "date": DAY, "kind": TEXT, "source": TEXT},
             values={**_floats("ratio", "amount", "delisting_return"), "reason": TEXT, "new_symbol": TEXT},
         ),
         Table(
             # period_kind: instant, quarter, year, or ytd (year to date).
             "facts",
-            key={"symbol": TEXT, "concept": TEXT, "period_end": DAY, "period_kind": TEXT, "known_at": INSTANT},
+            key={
+                "symbol": TEXT, "concept": TEXT, "period_end": DAY, "period_kind": TEXT, "known_at": INSTANT,
+                "source": TEXT,
+            },
             values={"value": NUMBER, "unit": TEXT, "form": TEXT, "accession": TEXT},
         ),
         Table(
             "earnings",
-            key={"symbol": TEXT, "period_end": DAY, "known_at": INSTANT},
+            key={"symbol": TEXT, "period_end": DAY, "known_at": INSTANT, "source": TEXT},
             values={"announced": DAY, **_floats("reported_eps", "estimated_eps", "surprise", "surprise_pct")},
         ),
         Table(
