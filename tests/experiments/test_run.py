@@ -191,6 +191,7 @@ def test_replay_of_the_whole_basket_equals_the_run(folder: Path, home: Home, rec
         ({"strategy": "simple", "analyst": "rigde"}, "no analyst 'rigde'; did you mean 'ridge'"),
         ({"strategy": "magnitude-choice", "analyst": "vanilla.small"}, "needs forecasts of a size"),
         ({"strategy": "simpel"}, "did you mean 'simple'"),
+        ({"strategy": "magnitude-choice", "analyst": "naive"}, "naive says the same of all names"),
     ],
 )
 def test_wrong_replays_are_explained(folder: Path, home: Home, options: dict[str, str], message: str) -> None:

@@ -6,6 +6,7 @@ import os
 import platform
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import out
@@ -46,12 +47,13 @@ def doctor() -> None:
         there = importlib.util.find_spec(name.replace("-", "_")) is not None
         table.add_row(name, importlib.metadata.version(name) if there else f"[yellow]absent:[/] {purpose}")
     table.add_row(
-        "home", f"{here.root} ({'from ' + VARIABLE if os.environ.get(VARIABLE) else 'set ' + VARIABLE + ' to move it'})"
+        "home",
+        f"{escape(str(here.root))} ({'from ' + VARIABLE if os.environ.get(VARIABLE) else 'set ' + VARIABLE + ' to move it'})",
     )
     table.add_row("providers", ", ".join(plugin_names(PROVIDERS)))
     lake = Lake(here.lake)
     versions = lake.versions()
-    table.add_row("lake at", str(here.lake))
+    table.add_row("lake at", escape(str(here.lake)))
     table.add_row("tables", ", ".join(f"{name} (version {at})" for name, at in versions.items()) or "empty")
     table.add_row("runs", str(len(list(here.runs.glob("*/run.json")))))
     out.print(table)

@@ -64,7 +64,7 @@ def init(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path
         'name = "demo"', f'name = "{_study_name(path)}"', 1
     )
     write_whole(path, text)
-    out.print(f"Wrote {path}. Edit it, then: alfred run {path}")
+    out.print(f"Wrote {path}. Edit it, then: alfred run {path}", markup=False, soft_wrap=True)
 
 
 def run(study: Annotated[Path, typer.Argument(help="A study's TOML file.")], overrides: Overrides = None) -> None:
@@ -84,7 +84,7 @@ def report(
     from alfred.experiments.runs import find_run
     from alfred.report.page import write_report
 
-    out.print(str(write_report(find_run(home(), name))), soft_wrap=True)
+    out.print(str(write_report(find_run(home(), name))), markup=False, soft_wrap=True)
 
 
 def _study_name(path: Path) -> str:
@@ -113,9 +113,9 @@ def _run(path: Path, overrides: list[str] | None) -> None:
         table.add_row(card.analyst, ic, accuracy, f"{card.rise_share:.1%}")
     out.print(table)
     for warning in record.warnings:
-        out.print(f"[yellow]{warning}[/]", soft_wrap=True)
+        out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
-    out.print(f"Report: {page}", soft_wrap=True)
+    out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 
 def _figure(figure: Figure, pattern: str) -> str:

@@ -34,8 +34,8 @@ def digest_of(*parts: Any) -> str:
 
 SHOWING = ("report", "cli")
 """Folders that only show results."""
-COMPUTING = ("numpy", "scipy", "polars", "torch")
-"""Libraries whose version may move a figure's last digits."""
+COMPUTING = ("numpy", "scipy", "polars", "torch", "exchange-calendars")
+"""Libraries whose version may move a figure."""
 
 PLUGINS = ("alfred.lake.providers", "alfred.panel.features", "alfred.analysts", "alfred.backtest.strategies")
 """Kinds of plug-ins, which others may bring through entry points of these groups."""

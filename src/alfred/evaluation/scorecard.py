@@ -52,7 +52,7 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         random: whether seeds can change this analyst's forecasts. One seed of such an analyst is noted.
         interval_level: nominal coverage of the forecasts' intervals.
         horizon_quarters: of the label. Labels of neighbouring quarters overlap beyond 1, so blocks are at least twice
-            as long, and the lag at least as long.
+            as long, and so is the lag; skill needs as many times more quarters.
 
     Raises:
         DataError: the analyst and the naive forecast do not cover the same rows, or the forecasts cannot be judged
@@ -72,10 +72,12 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         notes = {name: "; ".join(filter(None, (notes.get(name, ""), _ONE_SEED))) for name in own.of_seeds}
     figures = tuple(_figure(name, own, other, settings, notes.get(name, "")) for name in own.of_seeds)
     rise_share = float(rows.rise.mean())
-    detectable = minimum_detectable_ic(ics, rows, max(IC_LAG_QUARTERS, horizon_quarters))
+    detectable = minimum_detectable_ic(
+        ics, rows, IC_LAG_QUARTERS if horizon_quarters == 1 else max(IC_LAG_QUARTERS, 2 * horizon_quarters)
+    )
     with_ic = int(np.isfinite(ics[0]).sum())
     by_name = {figure.name: figure for figure in figures}
-    evidence = Evidence(by_name, loss_name, len(rows.quarters), with_ic, rise_share, detectable)
+    evidence = Evidence(by_name, loss_name, len(rows.quarters), with_ic, rise_share, detectable, horizon_quarters)
     text, skilled = (naive_verdict(evidence), False) if analyst == naive_name else verdict(evidence)
     return Scorecard(
         analyst=analyst,

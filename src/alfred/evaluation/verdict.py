@@ -13,7 +13,7 @@ from alfred.core.errors import DataError
 from alfred.evaluation.contracts import Figure, Scorecard
 
 FEWEST_QUARTERS = 8
-"""Test quarters below which no skill is granted: intervals from fewer are too short."""
+"""Test quarters, for each of the horizon, below which no skill is granted: intervals from fewer are too short."""
 ACCURACY_MARGIN = 0.05
 HIGHEST_IC = 0.15
 HIGHEST_R2 = 0.10
@@ -32,6 +32,7 @@ class Evidence:
         quarters_with_ic: those of them that have a rank IC.
         rise_share: accuracy of "always up".
         minimum_detectable_ic: as in `Scorecard`.
+        horizon_quarters: of the label.
     """
 
     figures: Mapping[str, Figure]
@@ -40,6 +41,7 @@ class Evidence:
     quarters_with_ic: int
     rise_share: float
     minimum_detectable_ic: float
+    horizon_quarters: int = 1
 
 
 def naive_verdict(evidence: Evidence) -> str:
@@ -64,14 +66,15 @@ def verdict(evidence: Evidence) -> tuple[str, bool]:
     ranks_well = ranks.over_quarters is not None and ranks.over_quarters.lower > 0
     difference = evidence.figures["loss"].difference_over_quarters
     loses_less = difference is not None and difference.upper < 0
-    if ranks_well and loses_less and evidence.quarters_with_ic >= FEWEST_QUARTERS:
+    fewest = FEWEST_QUARTERS * evidence.horizon_quarters
+    if ranks_well and loses_less and evidence.quarters_with_ic >= fewest:
         text = f"Skill shown: {_ic(evidence)}; {_loss_difference(evidence)}; {_accuracy(evidence)}."
         return text, True
     parts = [_ic(evidence)]
     if ranks.value is not None:
         parts.append(f"an IC below {evidence.minimum_detectable_ic:.3f} could not have been told from zero")
-    if evidence.quarters_with_ic < FEWEST_QUARTERS:
-        parts.append(f"skill needs at least {FEWEST_QUARTERS} quarters")
+    if evidence.quarters_with_ic < fewest:
+        parts.append(f"skill needs at least {fewest} quarters")
     elif ranks_well:
         parts.append(f"{_loss_difference(evidence)}, which is not shown to be lower")
     return f"No skill shown: {'; '.join([*parts, _accuracy(evidence)])}.", False
@@ -112,8 +115,11 @@ def _too_good(evidence: Evidence) -> list[str]:
     accuracy, ranks, r2 = (evidence.figures.get(name) for name in ("accuracy", "rank_ic", "r2"))
     if ranks and ranks.value is not None and ranks.value > HIGHEST_IC:
         reasons.append(f"{_ic(evidence)} (above {HIGHEST_IC:.2f})")
-    if accuracy and accuracy.value is not None and accuracy.value > evidence.rise_share + ACCURACY_MARGIN:
-        reasons.append(f"direction accuracy {100 * (accuracy.value - evidence.rise_share):.1f} points above always up")
+    # Always naming the commoner direction takes no knowledge, whichever direction it is.
+    without = max(evidence.rise_share, 1 - evidence.rise_share)
+    if accuracy and accuracy.value is not None and accuracy.value > without + ACCURACY_MARGIN:
+        commoner = "up" if evidence.rise_share >= 0.5 else "down"
+        reasons.append(f"direction accuracy {100 * (accuracy.value - without):.1f} points above always {commoner}")
     if r2 and r2.value is not None and r2.value > HIGHEST_R2:
         reasons.append(f"R2 {r2.value:.3f} (above {HIGHEST_R2:.2f})")
     return reasons

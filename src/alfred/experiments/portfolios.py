@@ -63,11 +63,9 @@ def run_portfolios(
         )
     for analyst in forecasts["analyst"].unique(maintain_order=True):
         target = forecasts.filter(pl.col("analyst") == analyst)["target"][0]
-        if family(analyst) == NAIVE or target == EXCESS:
-            continue
         readings = readings_of(forecasts, analyst, symbols)
         for strategy in settings.strategies:
-            if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
+            if why_not_traded(analyst, target, strategy):
                 continue
             name = f"{analyst} · {strategy}"
             done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
@@ -110,6 +108,17 @@ def readings_of(forecasts: pl.DataFrame, analyst: str, symbols: Sequence[str]) -
         matrix[row[wanted], column[wanted]] = means[name].to_numpy()[wanted]
         matrices.append(matrix)
     return Readings(dates.to_numpy().astype("datetime64[D]"), tuple(symbols), *matrices)
+
+
+def why_not_traded(analyst: str, target: str, strategy: str) -> str:
+    """Why a strategy of the notes does not trade an analyst's forecasts; empty where it does."""
+    if family(analyst) == NAIVE:
+        return f"{analyst} says the same of all names, and no rule of the notes can choose by it"
+    if target == EXCESS:
+        return f"{analyst} forecasts the excess over the market, which no rule of the notes trades alone"
+    if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
+        return f"{strategy} needs forecasts of a size, but {analyst} forecasts direction"
+    return ""
 
 
 def account_bars(

@@ -177,6 +177,6 @@ def load_frame(folder: Path, name: str) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(f"{folder} holds no {name}.parquet; run the study again.")
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is damaged ({error}); delete {folder} and run the study again.") from error

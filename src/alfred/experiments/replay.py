@@ -5,11 +5,10 @@ from pathlib import Path
 from alfred.backtest.contracts import AccountStatistics
 from alfred.backtest.ledger import average_hold_pct, format_basket_hold, format_ledger, format_trade_analysis
 from alfred.backtest.run import backtest, benchmarks
-from alfred.core.contracts import DIRECTION, EXCESS
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
 from alfred.experiments.market import read_market
-from alfred.experiments.portfolios import MAGNITUDE_CHOICE, account_bars, readings_of
+from alfred.experiments.portfolios import account_bars, readings_of, why_not_traded
 from alfred.experiments.record import load_frame, load_record
 from alfred.experiments.study import Study
 from alfred.lake.store import Lake
@@ -43,10 +42,8 @@ def replay(
     readings = readings_of(forecasts, analyst, (ticker,) if ticker else basket)
     strategy = strategy.replace("_", "-")
     target = next(card.target for card in record.scorecards if card.analyst == analyst)
-    if target == EXCESS:
-        raise ConfigError(f"{analyst} forecasts the excess over the market, which no rule of the notes trades alone.")
-    if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
-        raise ConfigError(f"{strategy} needs forecasts of a size, but {analyst} forecasts direction; choose another.")
+    if reason := why_not_traded(analyst, target, strategy):
+        raise ConfigError(f"{reason}; choose another analyst or strategy.")
     market = read_market(Lake(home.lake), study.data, record.data.versions)
     bars, index = account_bars(market, readings.symbols, forecasts, study.backtest.execution.lag_sessions)
     settings, seed = study.backtest, study.evaluation.seed

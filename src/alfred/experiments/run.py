@@ -29,7 +29,7 @@ from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import overall_verdict
 from alfred.experiments.market import Market, choose_baskets, read_market
-from alfred.experiments.portfolios import Portfolios, run_portfolios
+from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
@@ -48,6 +48,7 @@ from alfred.panel.build import build_panel
 from alfred.panel.catalogue import catalogue
 from alfred.panel.panel import Panel
 from alfred.panel.scaling import scaling_rules
+from alfred.training.compute import device_of
 from alfred.training.losses import original_row_losses
 from alfred.universe.baskets import Baskets
 
@@ -98,7 +99,7 @@ def run_study(study: Study, home: Home, progress: Progress | None = None) -> Pat
     panel, resumed = _panel(study, market, baskets, stages)
     clock.stop("panel", resumed)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
-    _check_before_training(study, panel, folds, baskets)
+    _check_before_training(study, market, panel, folds, baskets)
 
     walk = WalkForward(
         panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train, stages
@@ -106,7 +107,8 @@ def run_study(study: Study, home: Home, progress: Progress | None = None) -> Pat
     fits: list[Fit] = []
     frames: list[pl.DataFrame] = []
     specs = with_naive(study.analysts)
-    for spec in specs:
+    # Closed forms first: what the panel lacks for one of them shows before hours of training.
+    for spec in sorted(specs, key=lambda spec: describe(spec.name).uses_seed):
         clock.start(f"analyst {entry_name(spec)}")
         own, frame = walk.forecast(spec, study.seeds, progress)
         fits += own
@@ -173,22 +175,26 @@ def _panel(study: Study, market: Market, baskets: Baskets, stages: Stages) -> tu
     return stages.run("panel", inputs, compute, Panel.load)
 
 
-def _check_before_training(study: Study, panel: Panel, folds: Sequence[Fold], baskets: Baskets) -> None:
+def _check_before_training(study: Study, market: Market, panel: Panel, folds: Sequence[Fold], baskets: Baskets) -> None:
     """Refuse now what would only fail after hours of training.
 
     Raises:
-        ConfigError: a scaling rule names no column.
-        DataError: fewer than two test quarters will have a label.
+        ConfigError: a scaling rule names no column, or the device is not there.
+        DataError: fewer than two test quarters will have a label, or the index lacks a session.
     """
     scaling_rules(panel.features, study.panel.scaling)
+    device_of(study.train.device)
+    tested_dates = pl.DataFrame({"as_of": panel.dates[[folds[0].test[0], folds[-1].test[-1]]]})
+    account_bars(market, baskets.evaluation, tested_dates, study.backtest.execution.lag_sessions)
     names = np.array([panel.symbols.index(symbol) for symbol in baskets.evaluation])
     tested = np.concatenate([fold.test for fold in folds])
-    known = np.isfinite(panel.labels.of(DIRECTION)[np.ix_(tested, names)]).any(axis=1)
-    if known.sum() < 2:
-        raise DataError(
-            f"only {known.sum()} of {len(tested)} test quarter(s) has a label by the end of the data; an evaluation "
-            "needs at least 2. Test earlier quarters or bring longer data."
-        )
+    for target in dict.fromkeys(target_of(spec) for spec in study.analysts):
+        known = np.isfinite(panel.labels.of(target)[np.ix_(tested, names)]).any(axis=1).sum()
+        if known < 2:
+            raise DataError(
+                f"only {known} of {len(tested)} test quarter(s) has a label {target} by the end of the data; an "
+                "evaluation needs at least 2. Test earlier quarters or bring longer data."
+            )
 
 
 def _digest(study: Study, market: Market, baskets: Baskets) -> str:

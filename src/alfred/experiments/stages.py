@@ -1,5 +1,6 @@
 """Finished stages, addressed by a digest of everything that determined them."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -7,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import polars as pl
-
 from alfred.core.digest import code_digest, digest_of
-from alfred.core.errors import DataError
 from alfred.core.storage import whole_folder
 
 DONE = "stage.json"
@@ -28,7 +26,7 @@ class Stages:
     ) -> tuple[T, bool]:
         """Compute a stage, or take up its finished result.
 
-        A stored result that is incomplete or can no longer be read is computed again.
+        A stored result that is incomplete, or of which a file is not as it was written, is computed again.
 
         Args:
             name: what the folder is called before the digest.
@@ -42,13 +40,25 @@ class Stages:
         """
         inputs = {"code": code_digest(), **inputs}
         folder = self.root / f"{name}-{digest_of(inputs)[:16]}"
-        if (folder / DONE).is_file():
-            try:
-                return load(folder), True
-            except (DataError, OSError, ValueError, pl.exceptions.PolarsError):
-                pass
+        if _is_whole(folder):
+            return load(folder), True
         shutil.rmtree(folder, ignore_errors=True)
         with whole_folder(folder) as scratch:
             compute(scratch)
-            (scratch / DONE).write_text(json.dumps({"inputs": inputs}, indent=1), encoding="utf-8")
+            form = {"inputs": inputs, "files": _digests(scratch)}
+            (scratch / DONE).write_text(json.dumps(form, indent=1), encoding="utf-8")
         return load(folder), False
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a stage is there with every file as it was written."""
+    try:
+        form = json.loads((folder / DONE).read_text(encoding="utf-8"))
+        return bool(form["files"] == _digests(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DONE)
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

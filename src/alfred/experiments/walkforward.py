@@ -117,7 +117,7 @@ class WalkForward:
             (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
 
         def load(folder: Path) -> tuple[pl.DataFrame, FitRecord]:
-            frame = pl.read_parquet(folder / "forecasts.parquet")
+            frame = pl.read_parquet(folder / "forecasts.parquet", glob=False)
             return frame, _RECORD.validate_json((folder / "record.json").read_bytes())
 
         return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)

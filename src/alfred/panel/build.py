@@ -15,6 +15,8 @@ from alfred.panel.labels import labels
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 
+KNOWS_LATER = "a level of prices that were adjusted backwards knows later splits and dividends"
+
 
 def build_panel(bars: pl.DataFrame, market: pl.DataFrame, settings: PanelSettings, levels_usable: bool) -> Panel:
     """Compute every selected column and all labels on all decision dates that the bars span.
@@ -41,10 +43,13 @@ def build_panel(bars: pl.DataFrame, market: pl.DataFrame, settings: PanelSetting
     history = BarHistory.of(bars, market, dates, settings.stale_sessions)
     sources = Sources(dates, history.symbols, history)
     chosen, left_out = select(settings, levels_usable)
+    for name in [name for name, reason in left_out.items() if reason == KNOWS_LATER]:
+        if not np.isfinite(catalogue()[name].compute(sources)).any():
+            left_out[name] = _missing(name)
     columns = {feature.name: feature.compute(sources) for feature in chosen}
     for name in [name for name, values in columns.items() if not np.isfinite(values).any()]:
         del columns[name]
-        left_out[name] = f"missing everywhere: the data hold nothing for it ({', '.join(_tables(name))})"
+        left_out[name] = _missing(name)
     if not columns:
         raise DataError("none of the selected features has a single value; choose others or bring more data.")
     return Panel(
@@ -71,14 +76,14 @@ def select(settings: PanelSettings, levels_usable: bool) -> tuple[list[Feature],
         elif any(fnmatch.fnmatchcase(name, pattern) for pattern in settings.exclude):
             left_out[name] = "excluded by the study"
         elif feature.is_level and not levels_usable and name not in settings.features:
-            left_out[name] = "a level of prices that were adjusted backwards knows later splits and dividends"
+            left_out[name] = KNOWS_LATER
         else:
             chosen.append(feature)
     return chosen, left_out
 
 
-def _tables(name: str) -> tuple[str, ...]:
-    return catalogue()[name].tables
+def _missing(name: str) -> str:
+    return f"missing everywhere: the data hold nothing for it ({', '.join(catalogue()[name].tables)})"
 
 
 def _level_on(market: pl.DataFrame, dates: Dates) -> Floats:

@@ -123,8 +123,8 @@ class Panel:
         """
         try:
             form = json.loads((folder / "panel.json").read_text(encoding="utf-8"))
-            features = pl.read_parquet(folder / "features.parquet")
-            labels = pl.read_parquet(folder / "labels.parquet")
+            features = pl.read_parquet(folder / "features.parquet", glob=False)
+            labels = pl.read_parquet(folder / "labels.parquet", glob=False)
         except (OSError, ValueError, pl.exceptions.PolarsError) as error:
             raise DataError(f"{folder} holds no readable panel: {error}.") from error
         shape = (int(form["dates"]), len(form["symbols"]))

@@ -96,6 +96,8 @@ def scan(
         raise ConfigError(f"a basket needs at least 1 name, got n = {count}.")
     if len(bars.dates) < MIN_SHARED_SESSIONS + 1:
         raise DataError(f"a correlation needs at least {MIN_SHARED_SESSIONS + 1} sessions, got {len(bars.dates)}.")
+    if since is not None and since > bars.dates[-1]:
+        raise ConfigError(f"names are to have prices since {since}, but the prices end on {bars.dates[-1]}.")
     if start not in bars.symbols:
         raise ConfigError(f"there are no prices for the start {start!r}; {suggestion(start, bars.symbols)}")
     if start in exclude:
