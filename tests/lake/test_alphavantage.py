@@ -217,6 +217,15 @@ def test_a_refusal_under_status_200_is_told_without_the_key(service: Service, ki
     assert KEY not in str(caught.value)
 
 
+def test_a_refusal_of_the_listing_hides_an_escaped_key(service: Service) -> None:
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+    service.on("/query", Answer(f'{{"Information": "your key is {escaped}, and\\n{KEY}"}}'))
+    with pytest.raises(FetchError, match=r"refused LISTING_STATUS: .*your key is \[key\]") as caught:
+        got("listing")
+    assert KEY not in str(caught.value)
+    assert escaped not in str(caught.value)
+
+
 @pytest.mark.parametrize("task", ["NONE earnings", "NONE insider", "NONE news"])
 def test_an_unknown_symbol_is_told(service: Service, task: str) -> None:
     service.on("/query", Answer("{}"))

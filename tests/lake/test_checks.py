@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alfred.core.errors import ConfigError, DataError
-from alfred.lake.quality import QualitySettings, all_checks, run_checks
+from alfred.lake.quality import QualitySettings, all_checks, load_quality, run_checks
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 BOUNDS = QualitySettings()
@@ -69,6 +69,26 @@ def test_prices_not_above_zero_are_found_and_an_open_of_zero_only_noted() -> Non
     assert reasons[0] == "low is 0.0, close is 0.0: prices are above zero"
 
 
+@pytest.mark.parametrize("column", ["open", "high", "low", "close", "adj_close", "volume"])
+def test_infinite_values_are_refused_and_nan_is_noted(column: str) -> None:
+    values: dict[str, list[float]] = {
+        "open": [1.0] * 4, "high": [1.0] * 4, "low": [1.0] * 4, "adj_close": [1.0] * 4, "volume": [5.0, 6.0, 7.0, 8.0]
+    }  # fmt: skip
+    closes = [1.0] * 4
+    odd = closes if column == "close" else values[column]
+    odd[1:] = [float("inf"), float("-inf"), float("nan")]
+    rows = bars("A", closes, **values)
+    assert found(rows, "infinite-value") == [1, 2]
+    assert found(rows, "not-a-number") == [3]
+    assert found(rows, "null-row") == ([3] if column == "close" else [])
+
+
+def test_a_negative_volume_and_an_adjusted_close_of_zero_or_less_are_refused() -> None:
+    rows = bars("A", [1.0, 1.1, 1.2, 1.3], volume=[1.0, -1.0, 2.0, 3.0], adj_close=[1.0, 1.0, 0.0, -0.1])
+    assert found(rows, "negative-volume") == [1]
+    assert found(rows, "price-not-positive") == [2, 3]
+
+
 def test_a_high_below_the_low_and_a_close_outside_them_are_found_beyond_rounding() -> None:
     rows = bars("A", [10.0, 10.0, 10.5, 10.004], high=[10.1, 9.0, 10.1, 10.0], low=[9.9, 9.5, 9.9, 9.9])
     assert found(rows, "high-below-low") == [1, 2]
@@ -88,6 +108,17 @@ def test_rows_after_the_delisting_are_found_and_its_own_day_is_not() -> None:
     assert found(rows, "after-delisting", action("A", sessions(4)[1], "delisting")) == [2, 3]
     assert found(rows, "after-delisting", action("B", sessions(4)[1], "delisting")) == []
     assert found(rows, "after-delisting", action("A", sessions(4)[1], "dividend")) == []
+
+
+def test_trading_that_resumes_long_after_a_delisting_is_another_companys() -> None:
+    old, other = bars("A", walk(6)), bars("A", walk(6), first=dt.date(2021, 3, 1))
+    gone = action("A", sessions(4)[3], "delisting")
+    rows = pl.concat([old, other])
+    assert found(rows, "after-delisting", gone) == [4, 5]
+    assert found(rows, "ticker-reuse", gone) == [6]
+    assert found(other, "ticker-reuse", gone) == [0]
+    soon = pl.concat([old, bars("A", walk(6), first=dt.date(2020, 2, 10))])
+    assert found(soon, "after-delisting", gone) == list(range(4, 12))
 
 
 def test_a_volume_of_zero_is_noted_and_absent_volume_is_not() -> None:
@@ -236,6 +267,27 @@ def test_settings_switch_and_move_checks() -> None:
     assert len(run_checks(flat, None, QualitySettings(flat_sessions=10))) == 9
     with pytest.raises(ConfigError, match="there is no check 'flat-quote'; did you mean 'flat-quotes'"):
         QualitySettings.parse({"actions": {"flat-quote": "off"}}, "quality.toml")
+
+
+def test_settings_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "quality.toml"
+    assert load_quality(None) == load_quality(path) == QualitySettings()
+    path.write_text('flat_sessions = 30\n[actions]\nspike = "warn"\n')
+    assert load_quality(path) == QualitySettings(flat_sessions=30, actions={"spike": "warn"})
+    path.write_text("flat_session = 30\n")
+    with pytest.raises(
+        ConfigError, match=r"quality\.toml: unknown setting 'flat_session', did you mean 'flat_sessions'"
+    ):
+        load_quality(path)
+    path.write_text("flat_sessions = \n")
+    with pytest.raises(ConfigError, match=r"quality\.toml is no readable TOML file"):
+        load_quality(path)
+
+
+def test_the_context_holds_the_longest_run() -> None:
+    assert BOUNDS.context_days == 170
+    assert QualitySettings(flat_sessions=200).context_days == 320
+    assert QualitySettings(reuse_days=500).context_days == 500
 
 
 def test_bars_without_the_columns_are_refused() -> None:

@@ -1,15 +1,19 @@
 import datetime as dt
 import gzip
 import io
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 import pytest
 from bar_rows import sessions, walk
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alfred.core.errors import ConfigError, DataError
 from alfred.lake.contracts import Batch, Request
 from alfred.lake.ingest import Admission, admit, provider
+from alfred.lake.providers._pricetext import bars_of_frame, bars_of_text
 from alfred.lake.store import Lake
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -44,6 +48,11 @@ def closes(batch: Batch) -> list[float | None]:
     return batch.rows["close"].to_list()
 
 
+def places(batch: Batch) -> list[str]:
+    """Where the rejected pieces are, without the folder."""
+    return [Path(piece.where).name for piece in batch.rejected]
+
+
 def test_a_plain_file_is_read_with_the_symbol_of_its_name(tmp_path: Path) -> None:
     folder = written(tmp_path / "prices", "bf.b.csv", HEADER + "2020-01-02,1,4,0.5,2,1.9,300\n")
     row = fetched(folder)["bars"].rows.row(0, named=True)
@@ -67,7 +76,7 @@ def test_a_plain_file_is_read_with_the_symbol_of_its_name(tmp_path: Path) -> Non
         "date,close,volume\n2020-01-02,2.5,300\n",
         "TIMESTAMP;Adjusted_Close;CLOSE;Vol\n2020-01-02 00:00:00-05:00;2.4;2.5;300\n",
         "\ufeffDate\tClose/Last\tVolume\n01/02/2020\t$2.5\t300\n12/31/2019\t2.6\t1\n",
-        'Date,Close,Volume\n"20200102","2.5","3,00"\n',
+        'Date,Close,Volume\n"20200102","2.5","300"\n',
         "timestamp,close,volume\n1577923200,2.5,300\n",
         "Volume,Close,Date,Note\n300,2.5,2020/01/02,\n",
     ],
@@ -91,14 +100,151 @@ def test_dates_with_slashes_are_only_read_where_the_file_tells_day_from_month(tm
     assert day.rows["date"].to_list() == [dt.date(2020, 1, 2), dt.date(2020, 1, 15)]
     either = fetched(written(tmp_path / "both", "A.csv", "Date,Close\n01/02/2020,1\n01/03/2020,2\n"))["bars"]
     assert either.rows.is_empty()
-    assert [piece.where for piece in either.rejected] == ["A.csv:2", "A.csv:3"]
+    assert [piece.where for piece in either.rejected] == [f"{tmp_path / 'both' / 'A.csv'}:{at}" for at in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # a decimal comma, told by 12,34 or by the last of two signs, holds for every cell of the file
+        ("Date;Close;Volume\n2020-01-02;12,34;1.234\n2020-01-03;1.234,56;7\n", [(12.34, 1234.0), (1234.56, 7.0)]),
+        ("Date;Close\n2020-01-02;1.234,567\n2020-01-03;1,234\n", [(1234.567, None), (1.234, None)]),
+        ("Date\tClose\n2020-01-02\t0,123\n2020-01-03\t1,234\n", [(0.123, None), (1.234, None)]),
+        # several equal signs part thousands
+        ("Date;Close;Volume\n2020-01-02;1,234;1.234.567\n", [(1.234, 1234567.0)]),
+        ("Date;Close;Volume\n2020-01-02;1.234;1,234,567\n", [(1.234, 1234567.0)]),
+        ("Date;Close\n2020-01-02;1.5e-3\n2020-01-03;1,234\n", [(0.0015, None), (1234.0, None)]),
+        # separated by commas
+        ('Date,Close,Volume\n2020-01-02,"$1,234.5","3,000"\n', [(1234.5, 3000.0)]),
+        ("Date,Close\n2020-01-02,1.234\n2020-01-03,-1\n", [(1.234, None), (-1.0, None)]),
+        # without a header decimal commas may outnumber the semicolons
+        ("2020-01-02;1,0;4,0;0,5;2,5;1,9;1.000,00\n", [(2.5, 1000.0)]),
+    ],
+)
+def test_the_decimal_sign_is_the_files(tmp_path: Path, text: str, expected: list[tuple[float, float | None]]) -> None:
+    batch = fetched(written(tmp_path / "prices", "A.csv", text))["bars"]
+    assert batch.rejected == ()
+    assert batch.rows.select("close", "volume").rows() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "where", "reason"),
+    [
+        ("Date;Close\n2020-01-02;1,234\n2020-01-03;1,235\n2020-01-06;7\n", [7.0], "A.csv:2-3", "doesn't tell whether"),
+        ("Date;Close\n2020-01-02;1.234\n", [], "A.csv:2", "doesn't tell whether"),
+        ('Date,Close\n2020-01-02,"1,234"\n', [], "A.csv:2", "doesn't tell whether"),
+        ("Date;Close\n2020-01-02;1,5\n2020-01-03;1.5\n", [], "A.csv:2-3", "both with commas and with points"),
+        ('Date,Close\n2020-01-02,"12,34"\n2020-01-03,"12,345"\n2020-01-06,2.5\n', [2.5], "A.csv:2-3", "both with"),
+        ("Date;Close\n2020-01-02;1.5\n2020-01-03;1,23,4.5\n", [1.5], "A.csv:3", "the close can't be read"),
+    ],
+)
+def test_a_number_that_may_be_a_thousand_times_another_is_refused(
+    tmp_path: Path, text: str, kept: list[float], where: str, reason: str
+) -> None:
+    batch = fetched(written(tmp_path / "prices", "A.csv", text))["bars"]
+    assert closes(batch) == kept
+    assert places(batch) == [where]
+    assert reason in batch.rejected[0].reason
+    assert batch.rejected[0].symbol == "A"
+
+
+@given(
+    st.lists(st.decimals(1, 99_999, places=3), min_size=1, max_size=6),
+    st.sampled_from([(".", ","), (",", "."), (".", ""), (",", "")]),
+    st.sampled_from([";", "\t", ","]),
+    st.integers(0, 3),
+)
+def test_no_price_is_ever_off(prices: list[Decimal], signs: tuple[str, str], separator: str, places: int) -> None:
+    decimal, thousands = signs
+    cells = [f"{price:,.{places}f}".translate({ord(","): thousands, ord("."): decimal}) for price in prices]
+    rows = [f'{dt.date(2020, 1, 1 + at)}{separator}"{cell}"' for at, cell in enumerate(cells)]
+    bars, rejected = bars_of_text("\n".join([f"Date{separator}Close", *rows]).encode(), "A.csv", "A")
+    true = {dt.date(2020, 1, 1 + at): float(f"{price:.{places}f}") for at, price in enumerate(prices)}
+    # A comma-separated file is said to have a decimal point, so only 1.234 for 1234 can't be told there.
+    if separator != "," or decimal == ".":
+        assert all(close == true[date] for date, close in bars.select("date", "close").rows())
+    assert bool(rejected) == (len(bars) < len(prices))
+
+
+@pytest.mark.parametrize(
+    ("date", "reason"),
+    [
+        ("01/02/03", "the date's year doesn't have four digits."),
+        ("13/2/20", "the date's year doesn't have four digits."),
+        ("20-01-02", "the date's year doesn't have four digits."),
+        ("1899-12-29", "the date's year is not between 1900 and"),
+        ("2999-01-02", "the date's year is not between 1900 and"),
+        ("00200102", "the date's year is not between 1900 and"),
+    ],
+)
+def test_a_year_needs_four_digits_and_a_market(tmp_path: Path, date: str, reason: str) -> None:
+    batch = fetched(written(tmp_path / "prices", "A.csv", f"Date,Close\n2020-01-02,1\n{date},2\n"))["bars"]
+    assert closes(batch) == [1.0]
+    assert places(batch) == ["A.csv:3"]
+    assert batch.rejected[0].reason.startswith(reason)
+    typed = pl.DataFrame({"date": [dt.date(13, 2, 20), dt.date(2020, 1, 2)], "close": [1.0, 2.0]})
+    bars, rejected = bars_of_frame(typed, "A.parquet", "A")
+    assert (bars["close"].to_list(), [piece.where for piece in rejected]) == ([2.0], ["A.parquet:1"])
+
+
+def test_what_is_no_price_file_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alfred.lake.providers.csvfile.TASK_FILES", 1)
+    folder = written(tmp_path / "prices", "A.csv", "Date,Close\n2020-01-02,1\n")
+    written(folder, "B.csv", "Date,Close\n2020-01-02,2\n")
+    written(folder, "C.csv.bz2", "BZh9")
+    written(folder, "D.xlsx", "PK")
+    written(folder / "E.csv", "F.csv", HEADER)
+    (folder / "G.csv").symlink_to(folder / "gone.csv")
+    pl.DataFrame(schema={"date": pl.Date, "close": pl.Float64}).write_parquet(folder / "H.parquet")
+    source, request = provider("csvfile"), Request(path=folder)
+    batches = [batch for task in source.tasks(request) for batch in source.fetch(task, request, None)]
+    found = {Path(piece.where): piece.reason for batch in batches for piece in batch.rejected}
+    assert sum(len(batch.rejected) for batch in batches) == len(found) == 5
+    assert "ends in one of .csv" in found[folder / "C.csv.bz2"]
+    assert "ends in one of .csv" in found[folder / "D.xlsx"]
+    assert "not a folder" in found[folder / "E.csv"]
+    assert "not a link that leads nowhere" in found[folder / "G.csv"]
+    assert found[folder / "H.parquet"] == "the file has no rows of prices."
+
+
+def test_what_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = written(tmp_path / "prices", "A.csv", "Date,Close\n2020-01-02,1\n")
+    written(folder, "B.csv", "Date,Close\n2020-01-02,2\n")
+    read = Path.read_bytes
+
+    def guarded(path: Path) -> bytes:
+        if path.name == "B.csv":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    def closed(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", guarded)
+    batch = fetched(folder)["bars"]
+    assert [(piece.where, piece.reason) for piece in batch.rejected] == [
+        (str(folder / "B.csv"), "the file can't be read (PermissionError).")
+    ]
+    monkeypatch.setattr(Path, "iterdir", closed)
+    with pytest.raises(ConfigError, match=r"can't be read \(PermissionError\); check who may read it"):
+        fetched(folder)
+
+
+def test_two_folders_findings_are_two(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    for name in ("one", "two"):
+        ingested(lake, written(tmp_path / name, "AAPL.csv", "Date,Close\n2020-01-02,1\n2020-01-03,x\n"))
+    findings = pl.read_delta(str(tmp_path / "lake" / "findings")).filter(pl.col("check") == "unreadable")
+    keys = {f'{{"where": "{tmp_path / name / "AAPL.csv"}:3"}}' for name in ("one", "two")}
+    assert set(findings["row_key"]) == keys
+    assert set(findings["symbol"]) == {"AAPL"}
 
 
 def test_unreadable_numbers_and_lines_are_named_and_the_rest_is_kept(tmp_path: Path) -> None:
     text = HEADER + "2020-01-02,1,1,1,1,1,1\n2020-01-03,1,1,1,x7,1,1\nyesterday,1,1,1,1,1,1\n2020-01-07,1,1,1,inf,1,1\n"
     batch = fetched(written(tmp_path / "prices", "A.csv", text + "2020-01-08,null,,1,2,NaN,1\n"))["bars"]
     assert closes(batch) == [1.0, 2.0]
-    assert [(piece.where, piece.reason) for piece in batch.rejected] == [
+    assert [(Path(piece.where).name, piece.reason) for piece in batch.rejected] == [
         ("A.csv:3", "the close can't be read."),
         ("A.csv:4", "the date can't be read."),
         ("A.csv:5", "the close can't be read."),
@@ -118,9 +264,9 @@ def test_error_pages_before_between_and_instead_of_rows_are_handed_on(tmp_path: 
     written(folder, "F.csv", HEADER)
     batch = fetched(folder)["bars"]
     assert closes(batch) == [1.0, 2.0, 5.0]
-    assert [piece.where for piece in batch.rejected] == [
-        "A.csv:1-7", "A.csv:9-15", "B.csv:3", "C.csv:1", "D.csv", "E.csv:1-2",
-    ]  # fmt: skip
+    assert places(batch) == ["A.csv:1-7", "A.csv:9-15", "B.csv:3", "C.csv:1", "D.csv", "E.csv:1-2", "F.csv"]
+    assert [piece.symbol for piece in batch.rejected] == ["A", "A", "B", "C", "D", "E", "F"]
+    assert {piece.reason for piece in batch.rejected if piece.symbol in "DF"} == {"the file has no rows of prices."}
     assert "Unauthorized" in batch.rejected[0].text
 
 
@@ -144,7 +290,7 @@ def test_a_file_that_is_not_what_its_name_says_stops_nothing(tmp_path: Path) -> 
     (folder / "C.csv.gz").write_bytes(b"\x1f\x8bcut off")
     batch = fetched(folder)["bars"]
     assert len(batch.rows) == 1
-    assert [piece.where for piece in batch.rejected] == ["B.parquet", "C.csv.gz"]
+    assert places(batch) == ["B.parquet", "C.csv.gz"]
 
 
 def test_symbols_and_dates_may_be_chosen(tmp_path: Path) -> None:
@@ -262,7 +408,7 @@ def test_the_six_broken_files(tmp_path: Path) -> None:
     flagged = findings.filter(pl.col("check") == "basis-change").select("symbol", "date").rows()
     assert flagged == [("T", dt.date(2022, 4, 11))]
     unreadable = findings.filter(pl.col("check") == "unreadable")["row_key"].to_list()
-    assert {key.split('"')[3].split(":")[0] for key in unreadable} == {
+    assert {Path(key.split('"')[3]).name.split(":")[0] for key in unreadable} == {
         "BF.B.csv", "SIVB.csv", "T.csv", "TWTR.csv", "XLNX.csv",
     }  # fmt: skip
     assert not ingested(lake, BROKEN).changed

@@ -18,8 +18,10 @@ from service import Answer, Seen, Service, serving
 
 from alfred.core.errors import ConfigError, DataError, FetchError
 from alfred.lake import fetch as fetching
-from alfred.lake.contracts import Batch, ProviderDescription, Request, Web
+from alfred.lake.contracts import Batch, ProviderDescription, Rejected, Request, Web
 from alfred.lake.fetch import FetchReport, FetchSettings, fetch
+from alfred.lake.providers import csvfile
+from alfred.lake.quality import QualitySettings
 from alfred.lake.store import Lake
 
 SYMBOLS = tuple(f"S{at:02d}" for at in range(12))
@@ -218,13 +220,54 @@ def test_a_finished_request_begins_anew_where_there_may_be_news(  # noqa: PLR091
     assert use(fake, request).done == (12 if news else 0)
 
 
-def test_an_unfinished_request_goes_on_even_days_later(tmp_path: Path, use: Use) -> None:
-    fake = Fake()
+@pytest.mark.parametrize(("kind", "done"), [("network", 2), ("file", 12)])
+def test_an_unfinished_request_goes_on_even_days_later_but_files_are_read_again(
+    tmp_path: Path, use: Use, kind: str, done: int
+) -> None:
+    fake = Fake(kind=kind)
     use(fake, Request(SYMBOLS))
     (path,) = (tmp_path / "fetches").glob("*.jsonl")
     path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:-2]))
     day_of(tmp_path, "2020-01-02")
-    assert use(fake, Request(SYMBOLS)).done == 2
+    assert use(fake, Request(SYMBOLS)).done == done
+
+
+def test_a_file_that_changed_while_a_fetch_was_stopped_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csvfile, "TASK_FILES", 1)
+    folder = tmp_path / "prices"
+    folder.mkdir()
+    for name in ("ABC", "XYZ"):
+        (folder / f"{name}.csv").write_text("Date,Close\n2024-01-02,10\n")
+
+    def again() -> FetchReport:
+        return fetch(Lake(tmp_path / "lake"), tmp_path / "fetches", "csvfile", Request(path=folder))
+
+    again()
+    (path,) = (tmp_path / "fetches").glob("*.jsonl")
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    (folder / "ABC.csv").write_text("Date,Close\n2024-01-02,10\n2024-01-03,11\n")
+    assert (again().done, len(Lake(tmp_path / "lake").asof(LATE).bars(["ABC"]))) == (2, 2)
+
+
+def test_tasks_that_bring_only_unreadable_pieces_are_counted(use: Use) -> None:
+    def answer(task: str, request: Request, web: Web | None) -> Iterator[Batch]:
+        bad = (Rejected(task, "rows were expected", "<html>"),) if task in {"S01", "S02"} else ()
+        yield Batch("series", rows(task, [] if task in {"S02", "S03"} else [1.0]), bad)
+
+    report = use(Fake(answer))
+    assert (report.done, report.unreadable, report.rows) == (12, 1, 10)
+
+
+def test_quality_settings_reach_the_checks(tmp_path: Path) -> None:
+    file = tmp_path / "ABC.csv"
+    file.write_text("Date,Open,High,Low,Close,Volume\n2024-01-02,10,8,9,9,100\n2024-01-03,10,11,9,10,100\n")
+
+    def refused(home: str, quality: QualitySettings | None) -> int:
+        where = tmp_path / home
+        return fetch(Lake(where / "lake"), where / "f", "csvfile", Request(path=file), quality=quality).quarantined
+
+    assert refused("strict", None) == 1
+    assert refused("lenient", QualitySettings(actions={"high-below-low": "off"})) == 0
 
 
 def test_progress_tells_done_failed_and_skipped(use: Use) -> None:
@@ -253,6 +296,7 @@ fred.GRAPH = sys.argv[1] + "/graph"
 fred.DESCRIPTION = dataclasses.replace(fred.DESCRIPTION, requests_per_second=1000.0)
 home = Path(sys.argv[2])
 names = tuple(f"S{at:02d}" for at in range(int(sys.argv[3])))
+fred.MARKET = frozenset(names)
 settings = FetchSettings(group_tasks=int(sys.argv[4]))
 report = fetch(Lake(home / "lake"), home / "fetches", "fred", Request(names), settings=settings)
 print(report.done, report.skipped)

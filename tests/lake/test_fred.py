@@ -2,6 +2,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -49,10 +50,23 @@ def test_a_graph_is_read_with_its_gaps(service: Service) -> None:
 
 
 def test_the_older_header_is_read_too_and_a_bad_line_is_kept(service: Service) -> None:
-    service.on("/graph/fredgraph.csv", Answer("DATE,UNRATE\n2024-01-01,3.7\n2024-02-01,n/a\n"))
-    (batch,) = got("UNRATE")
+    service.on("/graph/fredgraph.csv", Answer("DATE,DGS30\n2024-01-02,3.7\n2024-01-03,n/a\n"))
+    (batch,) = got("DGS30")
     assert batch.rows["value"].to_list() == [3.7]
-    assert [(bad.where, bad.text) for bad in batch.rejected] == [("UNRATE, line 3", "2024-02-01,n/a")]
+    assert [(bad.where, bad.text) for bad in batch.rejected] == [("DGS30, line 3", "2024-01-03,n/a")]
+
+
+def test_without_a_key_figures_that_are_revised_are_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    service.on("/graph/fredgraph.csv", Answer("observation_date,GDP\n2023-10-01,27957.0\n"))
+    told = r"fred has GDP, UNRATE without a key only as revised since.*fredaccount\.stlouisfed\.org.*set FRED_API_KEY"
+    with pytest.raises(ConfigError, match=told):
+        fred.tasks(Request(("10year", "gdp", "UNRATE", "DGS30")))
+    with pytest.raises(ConfigError, match="fred has GDP without a key only as revised since"):
+        got("GDP")
+    assert not service.seen
+    assert fred.tasks(Request(("10year", "DGS30"))) == ("10year", "DGS30")
+    monkeypatch.setenv("FRED_API_KEY", KEY)
+    assert fred.tasks(Request(("gdp", "UNRATE"))) == ("GDP", "UNRATE")
 
 
 def test_another_text_is_no_series(service: Service) -> None:
@@ -160,8 +174,15 @@ def test_a_wrong_key_is_told_without_it(service: Service, monkeypatch: pytest.Mo
     assert KEY not in str(caught.value)
 
 
-def test_names_are_columns_or_ids() -> None:
+def test_names_are_columns_or_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRED_API_KEY", raising=False)
     assert fred.tasks(Request()) == ("2year", "3year", "5year", "10year", "^VIX", "CL=F", "BZ=F", "BTC=F", "SP500")
-    assert fred.tasks(Request(("WTI", "CL=F", "unrate"))) == ("CL=F", "UNRATE")
+    assert fred.tasks(Request(("WTI", "CL=F", "dgs30"))) == ("CL=F", "DGS30")
     with pytest.raises(ConfigError, match="'GC=F' is no FRED series"):
         fred.tasks(Request(("GC=F",)))
+
+
+def test_the_page_on_data_lists_every_series_that_needs_no_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    missing = [series for series in fred.MARKET - set(fred.QUOTES.values()) if f"`{series}`" not in page]
+    assert not missing

@@ -187,11 +187,114 @@ def test_a_released_copy_replaces_the_one_that_was_kept(tmp_path: Path) -> None:
     assert admit(lake, rows).quarantined == {"duplicate-date": 2}
     assert len(stored(lake, "quarantine")) == 2
     assert lake.asof(LATE).bars()["close"].to_list() == [10.0]
-    assert release(lake, symbol="A") == 1
+    assert release(lake, symbol="A") == 0  # the kept row is in the table
+    assert release(lake, symbol="A", date=sessions(1)[0], check="duplicate-date") == 1
     replaced = lake.asof(LATE).bars()["close"].to_list()
     assert replaced != [10.0]
     assert not [report for report in admit(lake, rows) if report.updated]
     assert lake.asof(LATE).bars()["close"].to_list() == replaced
+
+
+def test_a_refused_row_does_not_displace_the_stored_one(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    good = bars("A", walk(30))
+    admit(lake, batch(good))
+    bad = good[12:13].with_columns(pl.lit(None, pl.Float64).alias("close"))
+    spiked = good[20:21].with_columns(pl.col("close") / 10)
+    admission = admit(lake, batch(bad, spiked))
+    assert admission.removed == 0
+    assert admission.quarantined == {"null-row": 1, "spike": 1}
+    assert lake.asof(LATE).bars()["close"].to_list() == good["close"].to_list()
+    assert not admit(lake, batch(bad, spiked)).changed
+
+
+def test_neighbours_are_judged_beside_the_stored_row_when_its_new_version_is_refused(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    rows = bars("A", [9.0, *[10.0] * 12, 11.0], volume=[5.0, 6.0, *[0.0] * 11, 7.0])
+    admit(lake, batch(rows[:7]))
+    broken = rows[4:5].with_columns(pl.lit(0.0).alias("close"))
+    admission = admit(lake, batch(broken, rows[7:]))
+    assert admission.quarantined == {"flat-quotes": 11, "price-not-positive": 1}
+    assert lake.asof(LATE).bars()["close"].to_list() == [9.0, 10.0, 11.0]
+
+
+def test_a_release_does_not_put_an_error_in_place_of_its_correction(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    admit(lake, batch(DIRTY))
+    admit(lake, batch(bars("A", [10.0, 10.1, 10.2, 10.3, 10.4])))
+    assert release(lake, symbol="A") == 0
+    assert release(lake, check="price-not-positive") == 0
+    assert lake.asof(LATE).bars()["close"].to_list() == [10.0, 10.1, 10.2, 10.3, 10.4]
+    assert release(lake, date=sessions(4)[3], check="price-not-positive") == 1
+    assert lake.asof(LATE).bars()["close"].to_list() == [10.0, 10.1, 10.2, -1.0, 10.4]
+
+
+def test_a_release_holds_for_the_row_and_not_for_its_key(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    rows = bars("A", [*[10.0] * 25, 11.0])
+    admit(lake, batch(rows))
+    assert release(lake, symbol="A") == 24
+    other = rows[5:6].with_columns(pl.lit(0.0).alias("close"))
+    assert admit(lake, batch(other)).quarantined == {"price-not-positive": 1}
+    assert len(lake.asof(LATE).bars().filter(pl.col("close") == 10.0)) == 25
+    lake.write("bars", other)
+    assert check_lake(lake)["check"].to_list().count("price-not-positive") == 1
+
+
+def test_a_ticker_that_another_company_takes_over_keeps_its_bars_whole_and_day_by_day(tmp_path: Path) -> None:
+    old, filled = bars("A", walk(5)), bars("A", [50.5] * 90, first=sessions(6)[5])
+    later = bars("A", walk(5, seed=1), first=dt.date(2022, 3, 1))
+    whole, daily = Lake(tmp_path / "whole"), Lake(tmp_path / "daily")
+    expected = [*walk(5), *walk(5, seed=1)]
+    for lake in (whole, daily):
+        admit(lake, [delisted("A", sessions(5)[4])])
+        admit(lake, batch(old))
+    admission = admit(whole, batch(filled, later))
+    assert admission.quarantined == {"after-delisting": 90}
+    assert admission.warned == {"ticker-reuse": 1}
+    for rows in (filled[:60], filled[60:89], filled[89:], *[later[at : at + 1] for at in range(5)]):
+        admit(daily, batch(rows))
+    for lake in (whole, daily):
+        assert lake.asof(LATE).bars()["close"].to_list() == expected
+        found = stored(lake, "findings")
+        assert found.select("check", "date").rows() == [("ticker-reuse", dt.date(2022, 3, 1))]
+
+
+def test_a_daily_fill_for_years_after_a_delisting_is_refused_to_the_end(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    rows = bars("A", walk(400))
+    admit(lake, [delisted("A", sessions(5)[4])])
+    admit(lake, batch(rows[:390]))
+    for at in range(390, 393):
+        assert admit(lake, batch(rows[at : at + 1])).quarantined == {"after-delisting": 1}
+    assert len(lake.asof(LATE).bars()) == 5
+
+
+def test_a_later_delisting_date_brings_back_what_the_old_one_refused(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    closes = [*walk(9), 0.0]
+    admit(lake, [*batch(bars("A", closes)), delisted("A", sessions(4)[3])])
+    assert len(lake.asof(LATE).bars()) == 4
+    admit(lake, [delisted("A", sessions(8)[7])])
+    assert lake.asof(LATE).bars()["close"].to_list() == closes[:8]
+    assert not admit(lake, [delisted("A", sessions(8)[7])]).changed
+
+
+def test_a_long_run_without_volume_is_found_day_by_day(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    rows = bars("A", [9.0, *[10.0] * 104, 11.0], volume=[None] * 106)
+    for part in (rows[:50], rows[50:98], *[rows[at : at + 1] for at in range(98, 106)]):
+        admit(lake, batch(part))
+    assert lake.asof(LATE).bars()["close"].to_list() == [9.0, 10.0, 11.0]
+
+
+def test_nan_is_stored_as_missing_and_infinity_kept_aside(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    odd = bars("A", [10.0, 10.1, 10.2], open=[float("nan"), float("inf"), 10.2])
+    admission = admit(lake, batch(odd))
+    assert (admission.quarantined, admission.warned) == ({"infinite-value": 1}, {"not-a-number": 1})
+    assert lake.asof(LATE).bars()["open"].to_list() == [None, 10.2]
+    assert not admit(lake, batch(odd)).changed
 
 
 def test_a_kill_between_quarantine_and_table_is_healed_by_a_repeat(

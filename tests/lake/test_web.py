@@ -6,13 +6,15 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from urllib.parse import quote
 
+import polars as pl
 import pytest
 from service import HTML, Answer, Service, serving
 
 from alfred.core.errors import ConfigError, FetchError
-from alfred.lake.contracts import ProviderDescription
-from alfred.lake.keys import key_of, needed_key, scrub
+from alfred.lake.contracts import Batch, ProviderDescription, Rejected
+from alfred.lake.keys import key_of, needed_key, scrub, scrub_batch
 from alfred.lake.web import HttpWeb, WebSettings, seconds_of
 
 KEY = "S3CRET0KEY+/9"
@@ -242,8 +244,45 @@ def test_the_key_shows_up_nowhere(
 
 
 def test_the_key_is_taken_out_of_good_answers_too(service: Service, web: HttpWeb) -> None:
-    service.on("/a", Answer(f'{{"Information": "your key {KEY} is known", "x": "{KEY}s"}}'))
-    assert web.json(f"{service.url}/a") == {"Information": "your key [key] is known", "x": f"{KEY}s"}
+    service.on("/a", Answer(f'{{"Information": "your key {KEY} is known", "x": ["{KEY}s", 1, null]}}'))
+    assert web.json(f"{service.url}/a") == {"Information": "your key [key] is known", "x": ["[key]s", 1, None]}
+
+
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+FORMS = [
+    f"apikey%3D{KEY}", f"\\u003d{KEY}", f"\\n{KEY}", f"\\t{KEY}9", f"api_key={quote(KEY, safe='')}",
+    f"%3F{quote(KEY, safe='').lower().replace(KEY[:10].lower(), KEY[:10])}", KEY.replace("/", "\\/"), ESCAPED,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_key_is_found_in_whatever_form_it_comes(service: Service, web: HttpWeb, form: str) -> None:
+    service.on("/a", Answer(f'{{"{form}": [{{"x": "a {form}"}}]}}'))
+    assert "S3CRET0KEY" not in str(web.json(f"{service.url}/a"))
+    if form != ESCAPED:
+        service.on("/text", Answer(f"a,b\n1,{form}\n".replace("\\/", "/")))
+        assert "S3CRET0KEY" not in web.text(f"{service.url}/text")
+    service.on("/error", Answer(f'{{"error": "{form}"}}', status=400))
+    with pytest.raises(FetchError, match=r'/error: status 400 \(\{"error": ".*\[key\]') as caught:
+        web.text(f"{service.url}/error")
+    assert "S3CRET0KEY" not in str(caught.value)
+    assert ESCAPED not in str(caught.value)
+
+
+def test_hiding_a_key_leaves_the_json_whole(make: Make, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", "nAB12CD34")
+    service.on("/a", Answer(r'{"x": "line\nAB12CD34", "y": "nAB12CD34"}'))
+    assert make(described(), FAST).json(f"{service.url}/a") == {"x": "line\nAB12CD34", "y": "[key]"}
+
+
+def test_no_key_stays_in_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", KEY)
+    key_of(described())
+    rows = pl.DataFrame({"title": [None, f"x{KEY}x", "plain"], "url": [f"/?k={KEY}", None, "/"], "value": [1.0, 2, 3]})
+    clean = scrub_batch(Batch("articles", rows, (Rejected(f"{KEY}.csv", f"of {KEY}", f"text%3D{KEY}"),)))
+    assert clean.rows.rows() == [(None, "/?k=[key]", 1.0), ("x[key]x", None, 2.0), ("plain", "/", 3.0)]
+    assert clean.rows.schema == rows.schema
+    assert clean.rejected == (Rejected("[key].csv", "of [key]", "text%3D[key]"),)
 
 
 def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +292,10 @@ def test_keys_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
         needed_key(described())
     monkeypatch.setenv("TEST_KEY", "ANOTHER1")
     assert needed_key(described()) == "ANOTHER1"
-    assert scrub("api_key=ANOTHER1&x=ANOTHER12") == "api_key=[key]&x=ANOTHER12"
+    assert scrub("api_key=ANOTHER1&x=ANOTHER12") == "api_key=[key]&x=[key]2"
+    monkeypatch.setenv("TEST_KEY", "shorty")
+    assert needed_key(described()) == "shorty"
+    assert scrub("api_key=shorty&x=shortys") == "api_key=[key]&x=shortys"
 
 
 def test_edgar_wants_a_contact(make: Make, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from rich.table import Table
 
 from alfred.cli.screen import Bars, out
 from alfred.core.errors import ConfigError
-from alfred.core.home import home
+from alfred.core.home import Home, home
 
 if TYPE_CHECKING:
     import polars as pl
 
     from alfred.lake.journal import Entry
+    from alfred.lake.quality import QualitySettings
 
 SHOWN = 20
 ALL_FAILED = 2
@@ -57,13 +58,17 @@ def fetch(
 
     Stop it with Ctrl-C, or lose the machine: the same command goes on where it stopped. One symbol that fails does
     not stop the others; --retry-failed takes the failed ones up again. A request without an end that was finished
-    on another day brings in what is new since. The exit code is 2 if everything failed.
+    on another day brings in what is new since; files are always read again. The exit code is 2 if everything failed
+    or no rows came but only what could not be read.
+
+    FRED without FRED_API_KEY brings daily market quotes alone. ALFRED_HOME/quality.toml, if there is one, says what
+    the quality checks do.
 
     alfred data fetch constituents
 
     alfred data fetch yahoo --symbols @sp500 --since 2004-01-01
 
-    alfred data fetch fred --symbols 10year,^VIX,UNRATE
+    alfred data fetch fred --symbols 10year,^VIX,DGS30
 
     alfred data fetch csvfile --path prices/
     """
@@ -78,7 +83,14 @@ def fetch(
     request = Request(symbols_of(symbols, lake), _day(since), _day(until), path)
     with Bars() as progress:
         report: FetchReport = run(
-            lake, here.root / "fetches", provider, request, progress=progress, retry_failed=retry_failed, again=again
+            lake,
+            here.root / "fetches",
+            provider,
+            request,
+            quality=_quality(here),
+            progress=progress,
+            retry_failed=retry_failed,
+            again=again,
         )
     counts = f"{report.done:,} done, {len(report.failed):,} failed, {report.skipped:,} skipped"
     news = "nothing new" if report.nothing_new else f"{report.inserted:,} new, {report.updated:,} changed"
@@ -94,7 +106,12 @@ def fetch(
     _failures("Failed in an earlier call:", report.failed_before)
     if report.failed or report.failed_before:
         out.print("Take these up again with --retry-failed.", soft_wrap=True)
-    if report.failed and not report.done:
+    if report.unreadable and report.unreadable == report.done:
+        out.print(
+            "No rows came, only pieces that could not be read; `alfred data check` shows each and the reason.",
+            soft_wrap=True,
+        )
+    if (report.failed or report.unreadable) and report.done == report.unreadable:
         raise typer.Exit(ALL_FAILED)
 
 
@@ -133,18 +150,21 @@ def check(
     """Show what the quality checks found: rows in quarantine, warnings, and all stored bars checked once more.
 
     A row in quarantine takes no part in anything. `alfred data release` puts one back that is right after all.
+    ALFRED_HOME/quality.toml, if there is one, says what the checks do.
     """
     import polars as pl
 
     from alfred.lake.ingest import check_lake
     from alfred.lake.store import Lake
 
-    lake = Lake(home().lake)
+    here = home()
+    lake = Lake(here.lake)
     view = lake.asof(dt.datetime.max.replace(tzinfo=dt.UTC))
     columns = ("check", "table", "symbol", "date", "reason", "row_key")
     refused = view.quarantine().filter(~pl.col("released")).select(columns)
     warned = view.findings().select(columns)
-    stored = check_lake(lake).with_columns(pl.lit("bars").alias("table"), pl.lit("{}").alias("row_key")).select(columns)
+    stored = check_lake(lake, _quality(here))
+    stored = stored.with_columns(pl.lit("bars").alias("table"), pl.lit("{}").alias("row_key")).select(columns)
     # What was warned of when it came is found again in the stored bars; it is one finding.
     stored = stored.join(warned, on=["check", "table", "symbol", "date"], how="anti", nulls_equal=True)
     for title, found in (("In quarantine", refused), ("Warnings", pl.concat([warned, stored]))):
@@ -184,6 +204,12 @@ def tidy(
     here = home()
     for table, deleted in Lake(here.lake).tidy(keep_days, recorded_versions(here)).items():
         out.print(f"{table}: tidied, {deleted:,} files deleted")
+
+
+def _quality(here: Home) -> "QualitySettings":
+    from alfred.lake.quality import load_quality
+
+    return load_quality(here.root / "quality.toml")
 
 
 def _day(text: str) -> dt.date | None:

@@ -9,13 +9,11 @@ import polars as pl
 
 from alfred.core.errors import DataError
 from alfred.lake.place import opened, scanned
-from alfred.lake.quality import QualitySettings, arranged, run_checks
-from alfred.lake.quarantine import encoded, finding_records, quarantine_records, quarantined_rows
+from alfred.lake.quality import VALUES, QualitySettings, arranged, delistings, finite, run_checks
+from alfred.lake.quarantine import finding_records, quarantine_records, quarantined_rows
 from alfred.lake.store import Lake
 from alfred.lake.tables import Table, table
 
-# Calendar days of stored bars either side of new ones that checks see: longer than any run or window they need.
-CONTEXT_DAYS = 60
 KEY = ["symbol", "date"]
 """Key of a bar among those of one source."""
 
@@ -53,7 +51,7 @@ def sort_rows(lake: Lake, name: str, rows: pl.DataFrame, settings: QualitySettin
     lost = _with(keyless, "null-key", f"the row has no value in one of {', '.join(required)}")
     if name == "bars":
         judged = [
-            _sort_bars(lake, str(source), new, _context(lake, str(source), new), settings)
+            _sort_bars(lake, str(source), new, _context(lake, str(source), new, settings.context_days), settings)
             for (source,), new in whole.sort("source", maintain_order=True).group_by("source", maintain_order=True)
         ]
         return _merged([*judged, _plainly_refused(target, lost)])
@@ -93,26 +91,34 @@ def _merged(parts: Sequence[Sorted]) -> Sorted:
 
 
 def recheck_bars(lake: Lake, symbols: pl.Series, since: dt.date, settings: QualitySettings) -> Sorted:
-    """Check stored bars from a date on again, because what is known about their symbols has changed."""
+    """Check stored bars from a date on again, because a delisting of their symbols has become known or changed.
+
+    Bars that an earlier delisting date refused are judged again too, and those that pass go into the table.
+    """
     target = table("bars")
-    nothing = pl.DataFrame(schema=target.schema)
-    stored = _stored(lake, None, symbols, since, dt.date.max)
+    records = quarantined_rows(lake, "bars").filter(
+        pl.col("symbol").is_in(symbols.implode()), record_check="after-delisting", record_released=False
+    )
+    again = records.select(list(target.schema)).unique(maintain_order=True)
+    first = min([since, *again["date"].drop_nulls().to_list()])
+    span = dt.timedelta(days=settings.context_days)
+    stored = _stored(lake, None, symbols, max(first, dt.date.min + span) - span, dt.date.max)
+    again = again.join(stored, on=list(target.key), how="anti")
+    sources = pl.concat([stored["source"], again["source"]]).unique().sort()
     judged = [
-        _sort_bars(lake, str(source), nothing, rows, settings)
-        for (source,), rows in stored.sort("source", maintain_order=True).group_by("source", maintain_order=True)
+        _sort_bars(lake, source, again.filter(source=source), stored.filter(source=source), settings)
+        for source in sources
     ]
-    return _merged([*judged, _plainly_refused(target, _with(nothing, "", ""))])
+    return _merged([*judged, _plainly_refused(target, _with(again.clear(), "", ""))])
 
 
-def released_keys(lake: Lake) -> pl.DataFrame:
-    """Keys of bars that a person released, with the released row as JSON: symbol, date, source, row."""
+def released_rows(lake: Lake) -> pl.DataFrame:
+    """Bars that a person released: symbol, date, source and the values."""
     return _released(quarantined_rows(lake, "bars"))
 
 
 def _released(records: pl.DataFrame) -> pl.DataFrame:
-    records = records.filter("record_released")
-    key = list(table("bars").key)
-    return records.select(*key, pl.col("record_row").alias("row")).unique(key, keep="first", maintain_order=True)
+    return records.filter("record_released").select(*table("bars").key, *VALUES).unique(maintain_order=True)
 
 
 def known_actions(lake: Lake, symbols: pl.Series) -> pl.DataFrame | None:
@@ -124,28 +130,32 @@ def known_actions(lake: Lake, symbols: pl.Series) -> pl.DataFrame | None:
 
 
 def _sort_bars(lake: Lake, source: str, new: pl.DataFrame, stored: pl.DataFrame, settings: QualitySettings) -> Sorted:
-    """Judge one source's new rows among its stored and formerly refused ones; a stored row may turn out wrong."""
+    """Judge one source's new rows among its stored and formerly refused ones; a stored row may turn out wrong.
+
+    A new row that is refused leaves the stored row of its date where it is, and the neighbours are judged again
+    beside that one. Every round takes rows out of `new`, so the rounds end.
+    """
     target, records = table("bars"), quarantined_rows(lake, "bars").filter(pl.col("source") == source)
-    released = _released(records)
-    old = stored.join(new, on=KEY, how="anti") if len(new) else stored
-    near = _near(records, new, stored, target).join(new, on=KEY, how="anti").join(old, on=KEY, how="anti")
-    columns = list(target.schema)
-    union = pl.concat([
-        new.with_columns(_preferred(target, new, released), pl.lit("new").alias("origin")),
-        old.select(columns).with_columns(pl.lit(False).alias("preferred"), pl.lit("stored").alias("origin")),
-        near.select(columns).with_columns(pl.lit(False).alias("preferred"), pl.lit("refused").alias("origin")),
-    ])  # fmt: skip
-    found = run_checks(union, known_actions(lake, union["symbol"].unique()), settings)
-    found = found.join(released, on=KEY, how="anti")
-    full = union.with_row_index("row").drop("preferred")
-    # What was refused before has its record; only new and stored rows are judged.
-    hits = found.select("row", "check", "action", "reason").join(full, on="row").filter(pl.col("origin") != "refused")
-    refused = hits.filter(pl.col("action") == "quarantine")
+    columns, kept_out = list(target.schema), []
+    actions = known_actions(lake, pl.concat([new["symbol"], stored["symbol"]]).unique())
+    while True:
+        full, hits = _judged(new, stored, records, actions, settings)
+        refused = hits.filter(pl.col("action") == "quarantine")
+        fresh = full.filter(pl.col("origin") == "new")
+        kept = fresh.join(_copies(fresh), on="row", how="anti")
+        taken = kept.join(refused, on="row", how="anti")
+        lost = kept.join(taken, on="row", how="anti").join(stored, on=KEY, how="semi")
+        # A new row with the stored one's values is that row, come again: what holds for it holds for the stored one.
+        displaced = lost.join(stored, on=[*KEY, *VALUES], how="anti", nulls_equal=True)
+        if displaced.is_empty():
+            break
+        of_new = refused.filter(pl.col("origin") == "new").join(displaced, on=KEY, how="semi")
+        kept_out.append(of_new.join(stored, on=[*KEY, *VALUES], how="anti", nulls_equal=True))
+        new = new.join(displaced, on=KEY, how="anti")
     warned = hits.filter(pl.col("action") == "warn").join(refused, on="row", how="anti")
-    taken = full.filter(pl.col("origin") == "new").join(refused, on="row", how="anti")
-    taken = taken.join(_copies(union.filter(pl.col("origin") == "new")), on="row", how="anti")
     gone = refused.join(taken, on=KEY, how="anti").join(stored, on=KEY, how="semi")
     plain = [*columns, "check", "reason"]
+    refused = pl.concat([*kept_out, refused])
     refused = _unrecorded(lake, "quarantine", source, refused).select(plain)
     warned = _unrecorded(lake, "findings", source, warned).select(plain)
     return Sorted(
@@ -156,6 +166,36 @@ def _sort_bars(lake: Lake, source: str, new: pl.DataFrame, stored: pl.DataFrame,
         Counter(refused["check"]),
         Counter(warned["check"]),
     )
+
+
+def _judged(
+    new: pl.DataFrame,
+    stored: pl.DataFrame,
+    records: pl.DataFrame,
+    actions: pl.DataFrame | None,
+    settings: QualitySettings,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All rows, numbered in `row`, with their `origin` (new, stored or refused); findings of the new and stored."""
+    target, released = table("bars"), _released(records)
+    columns = list(target.schema)
+    old = stored.join(new, on=KEY, how="anti") if len(new) else stored
+    near = _near(records, new, stored, actions, settings.context_days)
+    near = near.join(new, on=KEY, how="anti").join(old, on=KEY, how="anti")
+    union = pl.concat([
+        new.select(columns).with_columns(pl.lit("new").alias("origin")),
+        old.select(columns).with_columns(pl.lit("stored").alias("origin")),
+        near.select(columns).with_columns(pl.lit("refused").alias("origin")),
+    ]).with_row_index("row")  # fmt: skip
+    full = union.with_columns(finite())
+    exempt = full.join(released, on=[*KEY, *VALUES], how="semi", nulls_equal=True)["row"]
+    # Among several rows for one date, the one that a person released is the one to keep.
+    preferred = (pl.col("row").is_in(exempt.implode()) & (pl.col("origin") == "new")).alias("preferred")
+    union, full = union.with_columns(preferred), full.with_columns(preferred)
+    found = run_checks(union.drop("row"), actions, settings)
+    found = found.filter(~pl.col("row").is_in(exempt.implode()))
+    # What was refused before has its record; only new and stored rows are judged.
+    hits = found.select("row", "check", "action", "reason").join(full, on="row")
+    return full, hits.filter(pl.col("origin") != "refused")
 
 
 def _typed(target: Table, rows: pl.DataFrame) -> pl.DataFrame:
@@ -173,31 +213,34 @@ def _with(rows: pl.DataFrame, check: str, reason: str) -> pl.DataFrame:
     return rows.with_columns(pl.lit(check).alias("check"), pl.lit(reason).alias("reason"))
 
 
-def _preferred(target: Table, new: pl.DataFrame, released: pl.DataFrame) -> pl.Expr:
-    """Among several rows for one date, the one that a person released is the one to keep."""
-    if released.is_empty() or new.is_empty():
-        return pl.lit(False).alias("preferred")
-    return pl.lit(encoded(target, new).is_in(released["row"].implode())).alias("preferred")
-
-
 def _copies(new: pl.DataFrame) -> pl.DataFrame:
     """Positions (column `row`) of the rows beside the one that is kept for their date, whatever becomes of that one."""
-    repeated = new.with_row_index("row").filter(pl.struct(KEY).is_duplicated())
+    repeated = new.filter(pl.struct(KEY).is_duplicated())
     beside = arranged(repeated.drop("row")).filter(pl.col("copy") > 0)["row"]
     return repeated[beside.to_list()].select("row")
 
 
-def _context(lake: Lake, source: str, new: pl.DataFrame) -> pl.DataFrame:
-    """Stored bars of the symbols near the new ones' dates; where there are none before, the last one there is."""
+def _context(lake: Lake, source: str, new: pl.DataFrame, days: int) -> pl.DataFrame:
+    """Stored bars of the symbols near the new ones' dates; where there are none before, the last one there is.
+
+    Of symbols that were delisted before, all bars since: whether trading has resumed depends on the gaps between.
+    """
     if new.is_empty():
         return pl.DataFrame(schema=table("bars").schema)
-    span = dt.timedelta(days=CONTEXT_DAYS)
+    span = dt.timedelta(days=days)
     first, last = new["date"].min(), new["date"].max()
     if not isinstance(first, dt.date) or not isinstance(last, dt.date):
         raise DataError("bars have no dates.")
     symbols = new["symbol"].unique()
     since = max(first, dt.date.min + span) - span
     near = _stored(lake, source, symbols, since, min(last, dt.date.max - span) + span)
+    actions = known_actions(lake, symbols)
+    ended = None if actions is None else delistings(actions).filter(pl.col("ended") < since)
+    if ended is not None and len(ended):
+        began = ended.select(pl.col("ended").min() - pl.duration(days=days)).item()
+        before_near = _stored(lake, source, ended["symbol"], began, since - dt.timedelta(days=1))
+        about = before_near.join(ended, on="symbol")
+        near = pl.concat([near, about.filter(pl.col("date") >= pl.col("ended") - pl.duration(days=days)).drop("ended")])
     begins = new.group_by("symbol").agg(pl.col("date").min().alias("begins"))
     before = near.join(begins, on="symbol").filter(pl.col("date") < pl.col("begins"))["symbol"].unique()
     alone = symbols.filter(~symbols.is_in(before.implode()))
@@ -221,16 +264,20 @@ def _stored(lake: Lake, source: str | None, symbols: pl.Series, since: dt.date, 
     return few.select(list(table("bars").schema)).collect()
 
 
-def _near(records: pl.DataFrame, new: pl.DataFrame, stored: pl.DataFrame, target: Table) -> pl.DataFrame:
-    """Rows refused before that belong to the context of new or stored ones, one a key."""
-    span = pl.duration(days=CONTEXT_DAYS)
+def _near(
+    records: pl.DataFrame, new: pl.DataFrame, stored: pl.DataFrame, actions: pl.DataFrame | None, days: int
+) -> pl.DataFrame:
+    """Rows refused before that belong to the context of new or stored ones, one a key; all since a delisting."""
+    span = pl.duration(days=days)
     about = pl.concat([new.select(KEY), stored.select(KEY)]).group_by("symbol").agg(
         pl.col("date").min().alias("from"), pl.col("date").max().alias("to")
     )  # fmt: skip
+    ended = pl.DataFrame(schema={"symbol": pl.String, "ended": pl.Date}) if actions is None else delistings(actions)
+    about = about.join(ended, on="symbol", how="left").with_columns(pl.min_horizontal("from", "ended"))
     within = records.join(about, on="symbol").filter(
         pl.col("date").is_between(pl.col("from") - span, pl.col("to") + span)
     )
-    return within.select(list(target.schema)).unique(KEY, keep="first", maintain_order=True)
+    return within.select(list(table("bars").schema)).unique(KEY, keep="first", maintain_order=True)
 
 
 def _unrecorded(lake: Lake, name: str, source: str, hits: pl.DataFrame) -> pl.DataFrame:

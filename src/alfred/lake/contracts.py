@@ -64,11 +64,13 @@ class Rejected:
         where: file and line, or address without secrets.
         reason: what was expected instead.
         text: the original, at most its first 500 characters.
+        symbol: whose rows were expected; empty where that is unknown.
     """
 
     where: str
     reason: str
     text: str
+    symbol: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,30 @@ killed at any moment; the next call of the same request goes on where it stopped
 writes are upserts by key.
 """
 
+import dataclasses
 import datetime as dt
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import PositiveFloat, PositiveInt
 
-from alfred.core.errors import AlfredError, ConfigError, MissingExtraError
+from alfred.core.errors import AlfredError, ConfigError, DataError, MissingExtraError
 from alfred.core.progress import Progress, Silent
 from alfred.core.settings import Settings
 from alfred.lake.contracts import Batch, Provider, Request, Web
 from alfred.lake.ingest import admit, provider
 from alfred.lake.journal import Entry, Journal
-from alfred.lake.keys import scrub
+from alfred.lake.keys import scrub, scrub_batch
+from alfred.lake.quality import QualitySettings
 from alfred.lake.store import Lake
 from alfred.lake.web import HttpWeb, WebSettings
+
+# Symbols that an error names before it counts the others.
+NAMED = 10
 
 
 class FetchSettings(Settings):
@@ -56,6 +61,7 @@ class FetchReport:
         rows: rows that came.
         inserted, updated: of those, rows that were new to the lake, and rows whose values differed.
         removed: stored rows that the checks took out in the light of what came.
+        unreadable: of the tasks done, those that brought no row, only pieces that could not be read as rows.
         quarantined, warned: rows that the quality checks refused, or only warned of; `alfred data check` shows them.
     """
 
@@ -70,6 +76,7 @@ class FetchReport:
     inserted: int = 0
     updated: int = 0
     removed: int = 0
+    unreadable: int = 0
 
     @property
     def nothing_new(self) -> bool:
@@ -84,14 +91,16 @@ def fetch(
     request: Request,
     *,
     settings: FetchSettings | None = None,
+    quality: QualitySettings | None = None,
     progress: Progress | None = None,
     retry_failed: bool = False,
     again: bool = False,
 ) -> FetchReport:
     """Bring a provider's answer to `request` into the lake.
 
-    A request that was finished before is begun anew where there may be news: the provider reads files, or the
-    request has no end in the past and a day has passed. A request that was not finished goes on.
+    A request to a service that was finished before is begun anew where there may be news: it has no end in the past
+    and a day has passed. One that was not finished goes on. A provider that asks no service always begins anew: its
+    files may have changed, and reading them again is harmless.
 
     Args:
         lake: where rows go.
@@ -99,12 +108,14 @@ def fetch(
         name: the provider's.
         request: what is wanted.
         settings: groups, memory, patience.
+        quality: what the quality checks do with the rows; None for their defaults.
         progress: hears of every task that ends.
         retry_failed: take up only the tasks that failed, nothing else.
         again: begin anew in any case.
 
     Raises:
         ConfigError, MissingExtraError: the provider cannot work as things are; what has come is written.
+        DataError: a provider of files has rows, but none of the request's symbols; the message says which it has.
         KeyboardInterrupt: the user stopped it; what has come is written.
     """
     settings, progress = settings or FetchSettings(), progress or Silent()
@@ -118,7 +129,7 @@ def fetch(
         failed_before = []
     else:
         todo = [task for task in tasks if task not in before]
-    writer = _Writer(lake, journal, settings)
+    writer = _Writer(lake, journal, settings, quality)
     web = HttpWeb(source.DESCRIPTION, settings.web) if source.DESCRIPTION.kind == "network" and todo else None
     skipped = len(tasks) - len(todo) - len(failed_before)
     progress.start(name, len(todo))
@@ -141,9 +152,31 @@ def fetch(
         _flush_in_any_case(writer)
     progress.finish(name, ended.note(skipped))
     failures = tuple(writer.failures)
+    if source.DESCRIPTION.kind == "file" and request.symbols and todo and not (writer.rows or failures):
+        _others_are_there(source, request)
     done = len(todo) - len(failures)
     counts = (writer.rows, writer.quarantined, writer.warned, writer.inserted, writer.updated, writer.removed)
-    return FetchReport(name, done, failures, skipped, tuple(failed_before), *counts)
+    return FetchReport(name, done, failures, skipped, tuple(failed_before), *counts, writer.unreadable)
+
+
+def _others_are_there(source: Provider, request: Request) -> None:
+    """Raise a DataError if the files hold rows, but no symbol that was asked for."""
+    everything = dataclasses.replace(request, symbols=(), since=None, until=None)
+    there: set[str] = set()
+    for task in source.tasks(everything):
+        for batch in source.fetch(task, everything, None):
+            if "symbol" in batch.rows.columns:
+                there.update(batch.rows["symbol"].drop_nulls().unique())
+    if there and there.isdisjoint(request.symbols):
+        raise DataError(
+            f"{source.DESCRIPTION.name} found no rows of {_some(request.symbols)} at {request.path}; "
+            f"the symbols there are {_some(sorted(there))}."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _flush_in_any_case(writer: "_Writer") -> None:
@@ -163,9 +196,8 @@ def _taken_up(
     begun, entries = journal.day(), journal.entries()
     finished = all(task in entries for task in tasks)
     until = journal.request.until
-    news = source.DESCRIPTION.kind != "network" or (
-        begun != today and (until is None or begun is None or until > begun)
-    )
+    again = again or source.DESCRIPTION.kind != "network"
+    news = begun != today and (until is None or begun is None or until > begun)
     if begun is None or (not retry_failed and (again or (finished and news))):
         journal.begin(today)
         return {}
@@ -290,6 +322,7 @@ class _Piece:
 
     batches: list[Batch] = field(default_factory=list)
     rows: int = 0
+    rejected: int = 0
     ended: bool = False
     failed: str = ""
 
@@ -297,8 +330,8 @@ class _Piece:
 class _Writer:
     """Collects batches, writes them in groups, then journals the tasks that ended."""
 
-    def __init__(self, lake: Lake, journal: Journal, settings: FetchSettings) -> None:
-        self._lake, self._journal, self._settings = lake, journal, settings
+    def __init__(self, lake: Lake, journal: Journal, settings: FetchSettings, quality: QualitySettings | None) -> None:
+        self._lake, self._journal, self._settings, self._quality = lake, journal, settings, quality
         self._pieces: dict[str, _Piece] = {}
         self._written_at = time.monotonic()
         self.rows = 0
@@ -307,6 +340,7 @@ class _Writer:
         self.inserted = 0
         self.updated = 0
         self.removed = 0
+        self.unreadable = 0
         self.failures: list[Entry] = []
 
     def take(self, event: _Event | None) -> None:
@@ -323,8 +357,9 @@ class _Writer:
         """Keep what came, without writing."""
         piece = self._pieces.setdefault(event.task, _Piece())
         if event.batch is not None:
-            piece.batches.append(event.batch)
+            piece.batches.append(scrub_batch(event.batch))
             piece.rows += len(event.batch.rows)
+            piece.rejected += len(event.batch.rejected)
         elif event.fatal is None:
             piece.ended, piece.failed = True, piece.failed or scrub(event.failed)
 
@@ -344,6 +379,7 @@ class _Writer:
         self._journal.record(entries)
         for piece in waiting:
             piece.batches = []
+        self.unreadable += sum(bool(piece.rejected) and not (piece.rows or piece.failed) for piece in ended.values())
         for task in ended:
             del self._pieces[task]
         self.failures += [entry for entry in entries if entry.failed]
@@ -352,7 +388,7 @@ class _Writer:
     def _write(self, batches: list[Batch]) -> None:
         if not batches:
             return
-        admission = admit(self._lake, batches)
+        admission = admit(self._lake, batches, self._quality)
         self.quarantined += sum(admission.quarantined.values())
         self.warned += sum(admission.warned.values()) + admission.rejected
         self.rows += sum(len(batch.rows) for batch in batches)

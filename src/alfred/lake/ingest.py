@@ -16,7 +16,7 @@ import polars as pl
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin
 from alfred.core.progress import Progress, Silent
-from alfred.lake.admission import Sorted, known_actions, recheck_bars, released_keys, sort_rows
+from alfred.lake.admission import Sorted, known_actions, recheck_bars, released_rows, sort_rows
 from alfred.lake.contracts import Batch, Provider, Rejected, Request
 from alfred.lake.place import opened, scanned
 from alfred.lake.quality import VALUES, QualitySettings, run_checks
@@ -150,6 +150,10 @@ class _Counts:
 def release(lake: Lake, symbol: str | None = None, date: dt.date | None = None, check: str | None = None) -> int:
     """Put quarantined rows back into their tables, past all checks, now and whenever they come again.
 
+    A release exempts the row, not its key: another row of that key is checked like any other. A record whose key the
+    table now holds with another, accepted row is passed over, unless both `date` and `check` are given: a release of
+    all of a symbol's rows must not put an error back in place of its correction.
+
     Args:
         lake: where.
         symbol, date, check: which rows; at least one must be given.
@@ -173,17 +177,34 @@ def release(lake: Lake, symbol: str | None = None, date: dt.date | None = None, 
                 records = records.filter(pl.col(f"record_{column}") == value)
         target = TABLES[name]
         records = records.drop_nulls([*target.key, "known_at", "source"]).sort("record_row_key", "record_check")
+        if date is None or check is None:
+            records = _unsettled(lake, name, records)
         if records.is_empty():
             continue
         # The row first: killed here, a repeat of the release finds the records still unreleased.
         rows = records.unique(list(target.key), keep="first", maintain_order=True)
         lake.write(name, rows.select(list(target.schema)))
-        # Every record of a released row is settled, whichever check it came from.
-        all_records = quarantined_rows(lake, name).join(rows, on=list(target.key), how="semi")
+        # Every record of a released row is settled, whichever check it came from; other rows of its key are not.
+        same = ["record_row", *target.key]
+        all_records = quarantined_rows(lake, name).join(rows, on=same, how="semi")
         marked = all_records.with_columns(pl.lit(True).alias("record_released"))
         lake.write("quarantine", marked.select(pl.col(f"record_{at}").alias(at) for at in TABLES["quarantine"].schema))
         back += len(rows)
     return back
+
+
+def _unsettled(lake: Lake, name: str, records: pl.DataFrame) -> pl.DataFrame:
+    """Records whose key the table doesn't hold, or holds with this very row."""
+    delta = opened(lake.root, name)
+    if delta is None or records.is_empty():
+        return records
+    key, columns = list(TABLES[name].key), list(TABLES[name].schema)
+    held = scanned(delta)
+    if "symbol" in key:
+        held = held.filter(pl.col("symbol").is_in(records["symbol"].unique().implode()))
+    there = held.join(records.select(key).unique().lazy(), on=key, how="semi").select(columns).collect()
+    other = there.join(records, on=columns, how="anti", nulls_equal=True)
+    return records.join(other, on=key, how="anti")
 
 
 def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFrame:
@@ -193,14 +214,16 @@ def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFr
         Findings as of `alfred.lake.quality.run_checks`, with a column `source` and without `row`. Nothing is changed.
     """
     delta = opened(lake.root, "bars")
-    released = released_keys(lake)
+    released = released_rows(lake)
     rows = pl.DataFrame(schema=TABLES["bars"].schema) if delta is None else scanned(delta).collect()
     found = []
     for (source,), own in rows.sort("source", maintain_order=True).group_by("source", maintain_order=True):
         bars = own.select("symbol", "date", *VALUES)
         hits = run_checks(bars, known_actions(lake, bars["symbol"].unique()), settings or QualitySettings())
-        ours = hits.with_columns(pl.lit(source).alias("source"))
-        found.append(ours.join(released, on=["symbol", "date", "source"], how="anti").drop("row"))
+        exempt = own.with_row_index("row").join(
+            released, on=[*TABLES["bars"].key, *VALUES], how="semi", nulls_equal=True
+        )
+        found.append(hits.join(exempt, on="row", how="anti").with_columns(pl.lit(source).alias("source")).drop("row"))
     nothing = run_checks(rows.select("symbol", "date", *VALUES).clear(), None, settings or QualitySettings())
     return pl.concat([nothing.drop("row").with_columns(pl.lit("").alias("source")), *found])
 

@@ -10,14 +10,16 @@ stages before it left, so that one wrong row isn't found again by its neighbours
 4. `story`: what remains but needs a look (collapses, changes of basis or company).
 """
 
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
 
-from alfred.core.errors import DataError
+from alfred.core.errors import ConfigError, DataError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
 from alfred.lake.tables import TABLES
@@ -25,6 +27,8 @@ from alfred.lake.tables import TABLES
 CHECKS = "alfred.lake.checks"
 PRICES = ("open", "high", "low", "close", "adj_close")
 VALUES = (*PRICES, "volume")
+WINDOW = 10
+"""Rows either side that a gap overnight is compared with."""
 
 Action = Literal["quarantine", "warn", "off"]
 Stage = Literal["copy", "row", "sequence", "story"]
@@ -47,7 +51,8 @@ class QualitySettings(Settings):
         basis_factor: step between close and adj_close that is no ordinary dividend.
         gap_factor, gap_moves, gap_volume_ratio: a move overnight of at least this factor and this many median daily
             moves, on at most this many median volumes, is an action that the prices don't carry rather than news.
-        reuse_days, reuse_factor: calendar days without a trade, then a close changed by this factor.
+        reuse_days, reuse_factor: calendar days without a trade, then a close changed by this factor. After a
+            delisting, trading that resumes so many days later is another company's, whatever the close.
     """
 
     actions: dict[str, Action] = Field(default_factory=dict)
@@ -66,6 +71,13 @@ class QualitySettings(Settings):
     reuse_days: int = Field(default=45, ge=5)
     reuse_factor: float = Field(default=1.5, gt=1)
 
+    @property
+    def context_days(self) -> int:
+        """Calendar days either side of new bars that hold every run and window of the checks."""
+        flat = (self.flat_dead_sessions, self.flat_sessions, self.flat_sessions_no_volume)
+        sessions = max(*flat, self.spike_sessions, 2 * WINDOW)
+        return max(sessions * 3 // 2 + 20, self.reuse_days)
+
     @model_validator(mode="after")
     def _known_checks(self) -> Self:
         known = {check.name for check in all_checks()} if self.actions else set()
@@ -79,6 +91,21 @@ class QualitySettings(Settings):
         return self.actions.get(check.name, check.action)
 
 
+def load_quality(path: Path | None) -> QualitySettings:
+    """Settings from a TOML file; the defaults where no path is given or there is no such file.
+
+    Raises:
+        ConfigError: the file can't be read, is not TOML, or has a setting, check or value that does not exist.
+    """
+    if path is None or not path.exists():
+        return QualitySettings()
+    try:
+        form = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no readable TOML file: {error}.") from error
+    return QualitySettings.parse(form, str(path))
+
+
 @dataclass(frozen=True)
 class Check:
     """One rule.
@@ -89,7 +116,8 @@ class Check:
         action: what is done unless the settings say otherwise.
         stage: which rows it sees.
         find: given bars (columns row, copy, first, symbol, date and `VALUES`; sorted by symbol and date; `first`
-            marks a symbol's first row), the table `actions` and the settings, returns a frame `row`, `reason`.
+            marks a symbol's first row; values that are no finite number are null, and `not_numbers` and `infinite`
+            name their columns), the table `actions` and the settings, returns a frame `row`, `reason`.
     """
 
     name: str
@@ -159,6 +187,12 @@ def previous(column: str) -> pl.Expr:
     return pl.when(~pl.col("first")).then(pl.col(column).shift(1))
 
 
+def delistings(actions: pl.DataFrame) -> pl.DataFrame:
+    """Each symbol's last delisting in `actions`: symbol, ended."""
+    ends = actions.filter(pl.col("kind") == "delisting")
+    return ends.group_by("symbol").agg(pl.col("date").max().alias("ended"))
+
+
 def sentence(template: str, *parts: pl.Expr | str | float) -> pl.Expr:
     """`template` with its `{}` filled by columns (named or as expressions) or numbers, as a column `reason`."""
     texts = template.split("{}")
@@ -182,12 +216,15 @@ def arranged(bars: pl.DataFrame) -> pl.DataFrame:
     absent = [name for name in ("symbol", "date", "close") if name not in bars.columns]
     if absent:
         raise DataError(f"bars to be checked lack the column(s) {', '.join(absent)}.")
-    numbers = [
-        pl.col(name).cast(pl.Float64).fill_nan(None) if name in bars.columns else pl.lit(None, pl.Float64).alias(name)
+    values = [
+        pl.col(name).cast(pl.Float64) if name in bars.columns else pl.lit(None, pl.Float64).alias(name)
         for name in VALUES
     ]
     wish = pl.col("preferred") if "preferred" in bars.columns else pl.lit(False).alias("preferred")
-    frame = bars.select("symbol", "date", *numbers, wish).with_row_index("row")
+    frame = bars.select("symbol", "date", *values, wish).with_row_index("row")
+    frame = frame.with_columns(
+        _named(pl.Expr.is_nan).alias("not_numbers"), _named(pl.Expr.is_infinite).alias("infinite"), *finite()
+    )
     if frame["symbol"].null_count() or frame["date"].null_count():
         raise DataError("bars to be checked have rows without a symbol or a date.")
     frame = frame.sort("symbol", "date")
@@ -203,6 +240,17 @@ def arranged(bars: pl.DataFrame) -> pl.DataFrame:
         frame = frame.sort("symbol", "date", *best, descending=[False, False, *[True] * len(best)])
     copy = pl.int_range(pl.len()) - pl.when(~again.fill_null(value=False)).then(pl.int_range(pl.len())).forward_fill()
     return frame.drop("preferred").with_columns(copy.alias("copy"), _first())
+
+
+def finite() -> list[pl.Expr]:
+    """The value columns with null in place of what is no finite number."""
+    return [pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in VALUES]
+
+
+def _named(odd: Callable[[pl.Expr], pl.Expr]) -> pl.Expr:
+    """Names of the value columns for which `odd` holds; an empty text for none."""
+    names = [pl.when(odd(pl.col(name)).fill_null(value=False)).then(pl.lit(name)) for name in VALUES]
+    return pl.concat_str(names, separator=", ", ignore_nulls=True)
 
 
 def _first() -> pl.Expr:

@@ -45,17 +45,15 @@ def unreadable(name: str, rows: pl.DataFrame, rejected: Iterable[Rejected]) -> p
             "row_key": json.dumps({"where": piece.where}, ensure_ascii=False),
             "check": "unreadable",
             "reason": f"{piece.reason} Got: {' '.join(piece.text.split())[:SHOWN]}",
+            "symbol": piece.symbol or None,
         }
         for piece in rejected
     ]
-    records = pl.DataFrame(
-        found, schema={"table": pl.String, "row_key": pl.String, "check": pl.String, "reason": pl.String}
-    )
+    records = pl.DataFrame(found, schema=dict.fromkeys(("table", "row_key", "check", "reason", "symbol"), pl.String))
     schema = TABLES["findings"].schema
     return (
         records.unique(["row_key"], keep="first", maintain_order=True)
         .with_columns(
-            pl.lit(None, pl.String).alias("symbol"),
             pl.lit(None, pl.Date).alias("date"),
             pl.lit(EPOCH).cast(INSTANT).alias("known_at"),
             pl.lit(source[0] if len(source) else "unknown").alias("source"),

@@ -24,7 +24,7 @@ from alfred.core.errors import ConfigError, FetchError
 from alfred.core.settings import Settings
 from alfred.core.version import __version__
 from alfred.lake.contracts import ProviderDescription
-from alfred.lake.keys import key_of, scrub
+from alfred.lake.keys import key_of, scrub, scrub_body, scrub_parsed
 
 CONTACT = "ALFRED_CONTACT"
 WANT_A_CONTACT = ("edgar",)
@@ -265,7 +265,7 @@ class HttpWeb:
         wants = dict(headers or {}).get("Accept", "*/*")
 
         def send(end: float) -> str:
-            body = self._get(url, params, headers, end)
+            body = scrub(self._get(url, params, headers, end))
             if is_html(body) and not any(kind in wants for kind in ("html", "*/*")):
                 raise Again(f"a web page came in place of {wants}")
             return body
@@ -273,11 +273,16 @@ class HttpWeb:
         return self.patience.ask(address(url), send)
 
     def json(self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None) -> Any:
-        """The parsed body; a web page or cut-off JSON under status 200 is retried, then a FetchError."""
+        """The parsed body, with the service's key replaced in all its strings.
+
+        A web page or cut-off JSON under status 200 is retried, then a FetchError.
+        """
         accepting = {"Accept": "application/json", **(headers or {})}
-        return self.patience.ask(address(url), lambda end: parsed(self._get(url, params, accepting, end)))
+        # Replaced after parsing alone: in the text, "\nKEY" holds a key that begins with n, and would become no JSON.
+        return self.patience.ask(address(url), lambda end: scrub_parsed(parsed(self._get(url, params, accepting, end))))
 
     def _get(self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None, end: float) -> str:
+        """The body as it came: a key may be in it."""
         try:
             request = self._client.build_request("GET", url, params=dict(params) if params else None, headers=headers)
             for _ in range(MAX_REDIRECTS):
@@ -302,8 +307,9 @@ class HttpWeb:
                 raise Refused(f"the answer is larger than {settings.largest_bytes:,} bytes")
             if time.monotonic() > end:
                 raise Again(f"the answer was not complete in time, {size:,} bytes had come")
-        body = scrub(_decoded(b"".join(parts), response.charset_encoding))
-        check_status(response.status_code, response.headers.get("Retry-After"), excerpt_of(body))
+        body = _decoded(b"".join(parts), response.charset_encoding)
+        said = excerpt_of(scrub_body(body)) if response.is_error else ""
+        check_status(response.status_code, response.headers.get("Retry-After"), said)
         return body
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from alfred.lake.quality import Check, QualitySettings, previous, sentence
+from alfred.lake.quality import WINDOW, Check, QualitySettings, delistings, previous, sentence
 
 Positions = NDArray[np.int64]
 Inside = NDArray[np.bool_]
 Values = NDArray[np.float64]
 
-WINDOW, FEWEST = 10, 5
+FEWEST = 5
 # A night may span a long weekend; over more days, much can have happened.
 ONE_NIGHT_DAYS = 5
 
@@ -130,20 +130,29 @@ def _median(steps: pl.DataFrame, column: str, place: Positions, inside: Inside) 
     return np.where(shown.count(axis=1) >= FEWEST, middle, np.nan)
 
 
-def ticker_reuse(bars: pl.DataFrame, actions: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:  # noqa: ARG001
-    """A long time without trades, then another price level: perhaps another company under the same ticker."""
-    hits = _steps(bars).filter(
+def ticker_reuse(bars: pl.DataFrame, actions: pl.DataFrame, settings: QualitySettings) -> pl.DataFrame:
+    """A long time without trades, then another price level or a delisting between: perhaps another company."""
+    steps = _steps(bars)
+    ended = delistings(actions)
+    resumed = steps.join(ended, on="symbol").filter(
+        pl.col("date_before").is_null() | (pl.col("date_before") <= pl.col("ended")),
+        (pl.col("date") - pl.col("ended")).dt.total_days() >= settings.reuse_days,
+    )
+    other = resumed.select("row", sentence("trading resumes long after the delisting on {}: another company", "ended"))
+    hits = steps.join(other, on="row", how="anti").filter(
         pl.col("days") >= settings.reuse_days, pl.col("move").abs() > math.log(settings.reuse_factor)
     )
     text = sentence(
         "after {} days without a trade the close is {} instead of {}: perhaps another company",
         "days", "close", "close_before",
     )  # fmt: skip
-    return hits.select("row", text)
+    return pl.concat([hits.select("row", text), other])
 
 
 CHECKS = (
     Check("unexplained-jump", "A close far from the one before, unexplained.", "warn", "story", unexplained_jump),
     Check("basis-change", "An action that the prices before it don't carry.", "warn", "story", basis_change),
-    Check("ticker-reuse", "A long gap, then another price level.", "warn", "story", ticker_reuse),
+    Check(
+        "ticker-reuse", "A long gap, then another price level, or one after a delisting.", "warn", "story", ticker_reuse
+    ),
 )

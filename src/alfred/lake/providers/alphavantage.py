@@ -22,7 +22,7 @@ import polars as pl
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError, DataError, FetchError
 from alfred.lake.contracts import Batch, ProviderDescription, Rejected, Request, Web
-from alfred.lake.keys import needed_key, scrub
+from alfred.lake.keys import needed_key, scrub, scrub_body
 from alfred.lake.known import known_next_session
 from alfred.lake.tables import table
 
@@ -300,7 +300,7 @@ def _listing(request: Request, web: Web) -> Batch:
     params = {"function": "LISTING_STATUS", "state": "delisted", "apikey": needed_key(DESCRIPTION)}
     text = web.text(QUERY, params, {"Accept": "text/csv, application/json"})
     if text.lstrip().startswith("{"):
-        raise FetchError(scrub(f"alphavantage refused LISTING_STATUS: {' '.join(text.split())[:300]}"))
+        raise FetchError(scrub(f"alphavantage refused LISTING_STATUS: {' '.join(scrub_body(text).split())[:300]}"))
     listings = csv.DictReader(io.StringIO(text))
     if not {"symbol", "delistingDate"} <= set(listings.fieldnames or ()):
         raise DataError(f"alphavantage sent no list of delistings; it begins with {text[:80]!r}.")

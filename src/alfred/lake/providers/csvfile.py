@@ -3,13 +3,14 @@
 CSV (also gzipped, separated by comma, semicolon or tab) and Parquet. Columns are recognised by name, whatever their
 case and spelling. In a folder the file's name is the symbol ("BF.B.csv"), unless the file has a symbol column. What
 can't be read as rows, such as an error page that a download script saved in place of prices, is handed on with its
-file and lines; the good rows before and after it are kept.
+file and lines; the good rows before and after it are kept. So is what the folder holds beside price files.
 
 Adjusted files carry no record of their adjustments, so an early price level may know later splits; and files chosen
 today usually hold the companies that survived. Both are assumed, for nothing in the files could tell otherwise.
 An index among the symbols ("^GSPC", "SPY") becomes a series of the same name as well, for a study to compare with.
 """
 
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import polars as pl
 from alfred.core.errors import ConfigError, DataError
 from alfred.lake.contracts import Batch, ProviderDescription, Rejected, Request, Web
 from alfred.lake.known import known_at_close
-from alfred.lake.providers._pricetext import bars_of_frame, bars_of_text
+from alfred.lake.providers._pricetext import SCHEMA, bars_of_frame, bars_of_text
 from alfred.lake.tables import TABLES
 
 DESCRIPTION = ProviderDescription(
@@ -45,23 +46,24 @@ def tasks(request: Request) -> tuple[str, ...]:
     """The file, or parts of the folder by the names of their first and last files.
 
     Raises:
-        ConfigError: there is no path, nothing at the path, or no price file in the folder.
+        ConfigError: there is no path, nothing at the path, no leave to look there, or no price file in the folder.
     """
-    return tuple(_parts(request))
+    return tuple(_parts(_files(request)[0]))
 
 
 def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:  # noqa: ARG001 - nothing is asked for
-    """Rows of the task's files, each known at its session's close.
+    """Rows of the task's files, each known at its session's close; the first task also names what is no price file.
 
     Raises:
         ConfigError: as of `tasks`.
         DataError: the folder's files are others than when the tasks were made.
     """
-    parts = _parts(request)
+    files, strays = _files(request)
+    parts = _parts(files)
     if task not in parts:
         raise DataError(f"the folder {request.path} no longer has the files {task}; fetch again.")
     waiting: list[pl.DataFrame] = []
-    rejected: list[Rejected] = []
+    rejected = strays if task == next(iter(parts)) else []
     for file in parts[task]:
         rows, bad = _read(file)
         waiting.append(_within(rows, request))
@@ -72,24 +74,43 @@ def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:  # n
     yield from _batches(waiting, rejected)
 
 
-def _parts(request: Request) -> dict[str, list[Path]]:
-    files = _files(request)
+def _parts(files: list[Path]) -> dict[str, list[Path]]:
     parts = [files[at : at + TASK_FILES] for at in range(0, len(files), TASK_FILES)]
     return {part[0].name if len(part) == 1 else f"{part[0].name} to {part[-1].name}": part for part in parts}
 
 
-def _files(request: Request) -> list[Path]:
+def _files(request: Request) -> tuple[list[Path], list[Rejected]]:
+    """The price files, and what else the folder holds."""
     path = request.path
     if path is None:
         raise ConfigError("the provider csvfile needs the path of a file or folder with prices.")
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise ConfigError(f"there is no file or folder {path}.")
-    files = sorted(file for file in path.iterdir() if file.is_file() and file.name.lower().endswith(ENDINGS))
+    try:
+        if path.is_file():
+            return [path], []
+        if not path.is_dir():
+            raise ConfigError(f"there is no file or folder {path}.")
+        reasons = {entry: _stray(entry) for entry in sorted(path.iterdir())}
+    except OSError as error:
+        raise ConfigError(f"the path {path} can't be read ({type(error).__name__}); check who may read it.") from error
+    files = [entry for entry, reason in reasons.items() if not reason]
     if not files:
         raise ConfigError(f"the folder {path} has no price files; their names end in {', '.join(ENDINGS)}.")
-    return files
+    return files, [Rejected(str(entry), reason, entry.name) for entry, reason in reasons.items() if reason]
+
+
+def _stray(entry: Path) -> str:
+    """Why an entry of the folder is no price file; empty where it is one."""
+    try:
+        if entry.is_dir():
+            return "a file was expected, not a folder; fetch it by its own path."
+        if not entry.exists():
+            return "a file was expected, not a link that leads nowhere."
+        if not entry.is_file():
+            return "a file was expected."
+    except OSError as error:
+        return f"the file can't be read ({type(error).__name__})."
+    known = entry.name.lower().endswith(ENDINGS)
+    return "" if known else f"a name that ends in one of {', '.join(ENDINGS)} was expected."
 
 
 def _read(file: Path) -> tuple[pl.DataFrame, list[Rejected]]:
@@ -98,11 +119,11 @@ def _read(file: Path) -> tuple[pl.DataFrame, list[Rejected]]:
         symbol = symbol.removesuffix(ending)
     try:
         if file.name.lower().endswith(".parquet"):
-            return bars_of_frame(pl.read_parquet(file), file.name, symbol)
-        return bars_of_text(file.read_bytes(), file.name, symbol)
-    except (OSError, EOFError, UnicodeError, pl.exceptions.PolarsError) as error:
+            return bars_of_frame(pl.read_parquet(file), str(file), symbol)
+        return bars_of_text(file.read_bytes(), str(file), symbol)
+    except (OSError, EOFError, UnicodeError, zlib.error, pl.exceptions.PolarsError) as error:
         reason = f"the file can't be read ({type(error).__name__})."
-        return bars_of_frame(pl.DataFrame(), file.name, symbol)[0], [Rejected(file.name, reason, str(error)[:500])]
+        return pl.DataFrame(schema=SCHEMA), [Rejected(str(file), reason, str(error)[:500], symbol)]
 
 
 def _within(rows: pl.DataFrame, request: Request) -> pl.DataFrame:

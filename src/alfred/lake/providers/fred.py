@@ -1,8 +1,8 @@
 """Yields and macro series of the Federal Reserve Bank of St. Louis (FRED).
 
 Without a key the graph's CSV is read: one value a date, in its latest revision, known from the session after the date.
-That is right for market quotes, which are published the next day and hardly ever revised, and too early for monthly or
-quarterly figures, which are published weeks later and then revised; those need a key.
+That is right for market quotes (`MARKET`), which are made in public and hardly ever revised. It would be look-ahead for
+monthly or quarterly figures, which are published weeks later and then revised; those are refused without a key.
 
 With FRED_API_KEY every vintage of ALFRED is read, and each is known from the session after its `realtime_start`. The
 archive of a market quote begins years after its first date; quotes older than the archive keep the graph's rule.
@@ -10,7 +10,7 @@ archive of a market quote begins years after its first date; quotes older than t
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import polars as pl
@@ -22,6 +22,7 @@ from alfred.lake.known import known_next_sessions
 
 GRAPH = "https://fred.stlouisfed.org/graph/fredgraph.csv"
 API = "https://api.stlouisfed.org/fred"
+KEYS = "https://fredaccount.stlouisfed.org/apikeys"
 EARLIEST, LATEST = "1776-07-04", "9999-12-31"
 VINTAGES_A_REQUEST = 2000
 ROWS_A_REQUEST = 100_000
@@ -40,6 +41,17 @@ QUOTES = {
     "SP500": "SP500",
 }
 """Columns of the panel and the series that fill them; all are market quotes."""
+MARKET = frozenset(QUOTES.values()) | {
+    *("DGS1MO", "DGS3MO", "DGS6MO", "DGS1", "DGS7", "DGS20", "DGS30"),  # Treasury yields
+    *("DFII5", "DFII7", "DFII10", "DFII20", "DFII30"),  # real yields of inflation-indexed Treasuries
+    *("T10Y2Y", "T10Y3M", "T5YIE", "T10YIE", "T5YIFR"),  # differences of such yields
+    *("BAMLC0A0CM", "BAMLH0A0HYM2"),  # corporate bonds' spreads
+    *("VXVCLS", "VXNCLS", "OVXCLS", "GVZCLS"),  # implied volatilities
+    *("DJIA", "NASDAQCOM", "NASDAQ100"),  # indices of shares
+    *("DEXUSEU", "DEXUSUK", "DEXJPUS", "DEXCHUS", "DEXCAUS", "DEXSZUS"),  # currencies
+    *("DHHNGSP", "CBETHUSD"),  # natural gas, ether
+}
+"""Daily series of prices that the market made in public on their date: the only ones to be had without a key."""
 ALIASES = {"WTI": "CL=F", "BRENT": "BZ=F", "BTC": "BTC=F", "VIX": "^VIX"}
 
 DESCRIPTION = ProviderDescription(
@@ -47,7 +59,7 @@ DESCRIPTION = ProviderDescription(
     tables=("series",),
     note=(
         "Treasury yields, VIX, oil, bitcoin, the S&P 500 of the last ten years, and any other FRED series by its id. "
-        "Without FRED_API_KEY only the latest revision is read, which is fit for market quotes alone."
+        "Without FRED_API_KEY only daily market quotes are to be had, in their latest revision."
     ),
     kind="network",
     market_series="SP500",
@@ -61,20 +73,33 @@ def tasks(request: Request) -> tuple[str, ...]:
     """One series each; without names all that the panel has columns for.
 
     Raises:
-        ConfigError: a name can be no FRED id.
+        ConfigError: a name can be no FRED id, or needs a key and there is none.
     """
     names = tuple(ALIASES.get(name.upper(), name) for name in request.symbols) or tuple(QUOTES)
     for name in names:
         if name not in QUOTES and not (name.isascii() and name.replace("_", "").isalnum()):
-            raise ConfigError(f"{name!r} is no FRED series; use an id such as UNRATE, or one of {', '.join(QUOTES)}.")
-    return tuple(dict.fromkeys(name if name in QUOTES else name.upper() for name in names))
+            raise ConfigError(f"{name!r} is no FRED series; use an id such as DGS30, or one of {', '.join(QUOTES)}.")
+    found = tuple(dict.fromkeys(name if name in QUOTES else name.upper() for name in names))
+    if not key_of(DESCRIPTION):
+        _only_quotes(found)
+    return found
+
+
+def _only_quotes(names: Iterable[str]) -> None:
+    revised = [name for name in names if QUOTES.get(name, name) not in MARKET]
+    if revised:
+        raise ConfigError(
+            f"fred has {', '.join(revised)} without a key only as revised since, and not when it was published, so a "
+            f"study would know it too early; get a free key at {KEYS} and set FRED_API_KEY. "
+            "Daily market quotes need no key."
+        )
 
 
 def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:
     """All values of one series, with vintages where there is a key.
 
     Raises:
-        ConfigError: no web is given.
+        ConfigError: no web is given; or the series needs a key and there is none.
         FetchError: the service did not answer usefully.
         DataError: what came is not the series.
     """
@@ -84,12 +109,13 @@ def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:
     source = pl.lit(DESCRIPTION.name).alias("source")
     name = pl.lit(task).alias("series")
     if not key:
+        _only_quotes([task])
         rows, rejected = _latest(series, request, web)
         yield Batch("series", rows.with_columns(name, source), rejected)
         return
     vintages, archive_begins = _vintages(series, request, web, key)
     known = known_next_sessions(vintages["realtime_start"])
-    if task in QUOTES:
+    if series in MARKET:
         quoted = known_next_sessions(vintages["date"])
         early = vintages["realtime_start"] <= archive_begins
         known = pl.select(pl.when(early).then(quoted).otherwise(known)).to_series()
