@@ -46,10 +46,8 @@ def doctor() -> None:
     for name, purpose in OPTIONAL.items():
         there = importlib.util.find_spec(name.replace("-", "_")) is not None
         table.add_row(name, importlib.metadata.version(name) if there else f"[yellow]absent:[/] {purpose}")
-    table.add_row(
-        "home",
-        f"{escape(str(here.root))} ({'from ' + VARIABLE if os.environ.get(VARIABLE) else 'set ' + VARIABLE + ' to move it'})",
-    )
+    why = f"from {VARIABLE}" if os.environ.get(VARIABLE) else f"set {VARIABLE} to move it"
+    table.add_row("home", f"{escape(str(here.root))} ({why})")
     table.add_row("providers", ", ".join(plugin_names(PROVIDERS)))
     lake = Lake(here.lake)
     versions = lake.versions()
