@@ -80,9 +80,7 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
     if spec.loss is not None and len(preset.losses) == 1:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:
-        raise ConfigError(
-            f"{spec.name} cannot train on the loss {spec.loss!r}; {suggestion(spec.loss, preset.losses)}"
-        )
+        raise ConfigError(f"{spec.name} cannot train on the loss {spec.loss!r}; {suggestion(spec.loss, preset.losses)}")
     if spec.label is not None and spec.label not in preset.labels:
         raise ConfigError(
             f"{spec.name} cannot forecast the label {spec.label}; its head is {preset.head}, "
