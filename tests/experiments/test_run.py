@@ -18,6 +18,7 @@ from alfred.experiments.record import FRAMES, RunRecord, load_frame, load_record
 from alfred.experiments.replay import replay
 from alfred.experiments.run import run_study
 from alfred.experiments.runs import find_run, recorded_versions
+from alfred.lake.store import Lake
 from alfred.universe.baskets import Baskets
 
 GOLDEN_EXACT = {
@@ -315,3 +316,19 @@ def test_accounts_begin_with_one_and_lose_the_first_cost(folder: Path) -> None:
     accounts = load_frame(folder, "accounts").filter(pl.col("portfolio") == "1/N")
     assert accounts["value"][0] == pytest.approx(1 / 1.001, rel=1e-12)
     assert np.isfinite(accounts["value"].to_numpy()).all()
+
+
+def test_a_run_can_be_repeated_on_the_data_that_it_read(tmp_path: Path) -> None:
+    home, study = Home(tmp_path), small_study(analysts=[{"name": "ridge"}])
+    first = run_study(study, home)
+    versions = load_record(first).data.versions
+    lake = Lake(home.lake)
+    bars = lake.asof(dt.datetime(2030, 1, 1, tzinfo=dt.UTC)).bars(["GE"], source="sample")
+    lake.write(
+        "bars", bars.with_columns(pl.col("close") * 1.5, pl.col("adj_close") * (1 + pl.col("date").dt.day() / 99))
+    )
+    assert run_study(study, home) != first
+    forecasts = load_frame(first, "forecasts")
+    (first / "run.json").unlink()
+    assert run_study(study, home, versions=versions) == first
+    assert load_frame(first, "forecasts").equals(forecasts)

@@ -67,12 +67,18 @@ def init(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path
     out.print(f"Wrote {path}. Edit it, then: alfred run {path}", markup=False, soft_wrap=True)
 
 
-def run(study: Annotated[Path, typer.Argument(help="A study's TOML file.")], overrides: Overrides = None) -> None:
+def run(
+    study: Annotated[Path, typer.Argument(help="A study's TOML file.")],
+    overrides: Overrides = None,
+    data_of: Annotated[
+        str, typer.Option(metavar="RUN", help="Read the data in the versions that this run read, though they moved on.")
+    ] = "",
+) -> None:
     """Run a study: data, panel, analysts, walk-forward, backtests, report.
 
     Ctrl-C stops it cleanly; the same command goes on from the finished stages.
     """
-    _run(study, overrides)
+    _run(study, overrides, data_of)
 
 
 def report(
@@ -92,15 +98,17 @@ def _study_name(path: Path) -> str:
     return kept if kept.isascii() and kept else "study"
 
 
-def _run(path: Path, overrides: list[str] | None) -> None:
+def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
     from alfred.experiments.record import load_record
     from alfred.experiments.run import run_study
+    from alfred.experiments.runs import find_run
     from alfred.experiments.study import load_study
     from alfred.report.page import write_report
 
     study = load_study(path, overrides or ())
+    versions = load_record(find_run(home(), data_of)).data.versions if data_of else None
     with Bars() as progress:
-        folder = run_study(study, home(), progress)
+        folder = run_study(study, home(), progress, versions)
     record = load_record(folder)
     page = write_report(folder)
     out.print("On test rows, with 95% intervals over blocks of quarters:")

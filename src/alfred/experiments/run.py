@@ -7,7 +7,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,8 +69,16 @@ class _Clock:
         self.timings.append(StageTiming(stage, time.perf_counter() - self.began, resumed))
 
 
-def run_study(study: Study, home: Home, progress: Progress | None = None) -> Path:
+def run_study(
+    study: Study, home: Home, progress: Progress | None = None, versions: Mapping[str, int] | None = None
+) -> Path:
     """Run a study, or take it up where an earlier run stopped.
+
+    Args:
+        study: what to find out.
+        home: where the lake and results are.
+        progress: hears how far it is.
+        versions: versions of the lake's tables to read, as an earlier run recorded them; default the current ones.
 
     Finished stages are found by digests of their inputs and code, so that a repeat costs little and an interrupted
     run loses at most the fit it was in.
@@ -86,7 +94,7 @@ def run_study(study: Study, home: Home, progress: Progress | None = None) -> Pat
     stages = Stages(home.stages)
     clock.start("data")
     lake = Lake(home.lake)
-    market = read_market(lake, study.data)
+    market = read_market(lake, study.data, versions)
     baskets = choose_baskets(market, study.universe)
     clock.stop("data")
     digest = _digest(study, market, baskets)
