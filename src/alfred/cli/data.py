@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import Bars, out
-from alfred.core.errors import ConfigError
 from alfred.core.home import Home, home
 
 if TYPE_CHECKING:
@@ -213,12 +212,9 @@ def _quality(here: Home) -> "QualitySettings":
 
 
 def _day(text: str) -> dt.date | None:
-    if not text:
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is not a date; write it like 2004-03-31.") from None
+    from alfred.core.calendar import day
+
+    return dt.date.fromisoformat(str(day(text))) if text else None
 
 
 def _failures(title: str, entries: "tuple[Entry, ...]") -> None:

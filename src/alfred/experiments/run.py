@@ -74,14 +74,14 @@ def run_study(
 ) -> Path:
     """Run a study, or take it up where an earlier run stopped.
 
+    Finished stages are found by digests of their inputs and code, so that a repeat costs little and an interrupted
+    run loses at most the fit it was in.
+
     Args:
         study: what to find out.
         home: where the lake and results are.
         progress: hears how far it is.
         versions: versions of the lake's tables to read, as an earlier run recorded them; default the current ones.
-
-    Finished stages are found by digests of their inputs and code, so that a repeat costs little and an interrupted
-    run loses at most the fit it was in.
 
     Returns:
         The run's folder, with the files that `alfred.experiments.record` lists.
@@ -93,18 +93,18 @@ def run_study(
     clock = _Clock(progress, [])
     stages = Stages(home.stages)
     clock.start("data")
-    lake = Lake(home.lake)
-    market = read_market(lake, study.data, versions)
+    market = read_market(Lake(home.lake), study.data, versions)
     baskets = choose_baskets(market, study.universe)
+    prices = market.digest()
     clock.stop("data")
-    digest = _digest(study, market, baskets)
+    digest = _digest(study, prices, baskets)
     folder = home.runs / f"{study.name}-{digest[:10]}"
     if (folder / "run.json").is_file():
         progress.say(f"this study was finished before, with the same data and code: {folder}")
         return folder
 
     clock.start("panel")
-    panel, resumed = _panel(study, market, baskets, stages)
+    panel, resumed = _panel(study, market, prices, baskets, stages)
     clock.stop("panel", resumed)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
     _check_before_training(study, market, panel, folds, baskets)
@@ -112,17 +112,8 @@ def run_study(
     walk = WalkForward(
         panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train, stages
     )
-    fits: list[Fit] = []
-    frames: list[pl.DataFrame] = []
     specs = with_naive(study.analysts)
-    # Closed forms first: what the panel lacks for one of them shows before hours of training.
-    for spec in sorted(specs, key=lambda spec: describe(spec.name).uses_seed):
-        clock.start(f"analyst {entry_name(spec)}")
-        own, frame = walk.forecast(spec, study.seeds, progress)
-        fits += own
-        frames.append(frame)
-        clock.stop(f"analyst {entry_name(spec)}", all(fit.resumed for fit in own))
-    forecasts = pl.concat(frames)
+    fits, forecasts = _forecasts(walk, specs, study.seeds, clock)
 
     clock.start("evaluation")
     scorecards = _scorecards(study, specs, forecasts)
@@ -140,7 +131,7 @@ def run_study(
         question=question(study.universe.protocol),
         verdict=overall_verdict(scorecards),
         warnings=_warnings(market, panel, folds, portfolios),
-        data=_data_summary(market, study, lake),
+        data=_data_summary(market, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
         panel=_panel_summary(panel, walk.panel_digest),
@@ -159,6 +150,23 @@ def run_study(
     return _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
 
 
+def _forecasts(
+    walk: WalkForward, specs: Sequence[AnalystSpec], seeds: Sequence[int], clock: _Clock
+) -> tuple[list[Fit], pl.DataFrame]:
+    """Every analyst's fits and forecasts."""
+    fits: list[Fit] = []
+    frames: list[pl.DataFrame] = []
+    # Closed forms first: what the panel lacks for one of them shows before hours of training.
+    for spec in sorted(specs, key=lambda spec: describe(spec.name).uses_seed):
+        stage = f"analyst {entry_name(spec)}"
+        clock.start(stage)
+        own, frame = walk.forecast(spec, seeds, clock.progress)
+        fits += own
+        frames.append(frame)
+        clock.stop(stage, all(fit.resumed for fit in own))
+    return fits, pl.concat(frames)
+
+
 def with_naive(specs: Sequence[AnalystSpec]) -> tuple[AnalystSpec, ...]:
     """The study's analysts, led by the naive forecast of every label that one of them forecasts."""
     targets = list(dict.fromkeys(target_of(spec) for spec in specs))
@@ -166,11 +174,11 @@ def with_naive(specs: Sequence[AnalystSpec]) -> tuple[AnalystSpec, ...]:
     return (*naive, *(spec for spec in specs if spec.name != NAIVE))
 
 
-def _panel(study: Study, market: Market, baskets: Baskets, stages: Stages) -> tuple[Panel, bool]:
+def _panel(study: Study, market: Market, prices: str, baskets: Baskets, stages: Stages) -> tuple[Panel, bool]:
     usable = not market.description.levels_know_the_future
     symbols = sorted({*baskets.training, *baskets.evaluation})
     inputs = {
-        "market": market.digest(),
+        "market": prices,
         "symbols": symbols,
         "settings": study.panel.model_dump(mode="json"),
         "levels_usable": usable,
@@ -205,11 +213,11 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
             )
 
 
-def _digest(study: Study, market: Market, baskets: Baskets) -> str:
+def _digest(study: Study, prices: str, baskets: Baskets) -> str:
     """Names the run: its settings, the names they led to, the prices and the code; not where the study lies."""
     settings = study.model_dump(mode="json")
     settings["universe"]["baskets"] = None
-    return digest_of(settings, baskets.training, baskets.evaluation, market.digest(), code_digest())
+    return digest_of(settings, baskets.training, baskets.evaluation, prices, code_digest())
 
 
 def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFrame) -> tuple[Scorecard, ...]:
@@ -254,12 +262,12 @@ def _warnings(market: Market, panel: Panel, folds: Sequence[Fold], portfolios: P
     return tuple(found)
 
 
-def _data_summary(market: Market, study: Study, lake: Lake) -> DataSummary:
+def _data_summary(market: Market, study: Study) -> DataSummary:
     empty = [name for name in ("open", "high", "low", "volume") if market.bars[name].null_count() == len(market.bars)]
     return DataSummary(
         provider=study.data.provider,
         note=f"{market.description.note} Market index: {market.index_name}.",
-        versions=lake.versions() if not market.view.versions else dict(market.view.versions),
+        versions=dict(market.view.versions),
         first=str(market.bars["date"].min()),
         last=str(market.bars["date"].max()),
         symbols=market.bars["symbol"].n_unique(),

@@ -9,6 +9,7 @@ import tomli_w
 from pydantic import Field, field_validator, model_validator
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
+from alfred.backtest.run import STRATEGIES
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.core.calendar import IsoDate, day
 from alfred.core.errors import ConfigError
@@ -22,7 +23,6 @@ from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
 from alfred.universe.baskets import Baskets
 
-STRATEGIES = "alfred.backtest.strategies"
 NAIVE = "naive"
 """The forecast that every other stands beside."""
 

@@ -29,11 +29,6 @@ class Table:
         provenance: dict[str, pl.DataType] = {"known_at": INSTANT, "source": pl.String()}
         return {**self.key, **self.values, **{name: at for name, at in provenance.items() if name not in self.key}}
 
-    @property
-    def keeps_vintages(self) -> bool:
-        """Whether a corrected value is a new row beside the old one."""
-        return "known_at" in self.key
-
     def conform(self, frame: pl.DataFrame) -> pl.DataFrame:
         """`frame` with this table's columns, order and types; absent value columns become null.
 
