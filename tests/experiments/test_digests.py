@@ -39,7 +39,7 @@ def test_a_fold_whose_labels_reach_into_its_next_part_is_refused(tmp_path: Path)
     study = small_study(splits={"test_first": "2008-03-31", "embargo_quarters": 1, "min_train_quarters": 8})
     market = read_market(Lake(tmp_path / "lake"), study.data)
     baskets = choose_baskets(market, study.universe)
-    panel = build_panel(market.bars, market.index, study.panel, levels_usable=True)
+    panel = build_panel(market.tables(), study.panel, levels_usable=True)
     walk = WalkForward(
         panel, (), baskets.training, baskets.evaluation, study.panel, study.splits, study.train, Stages(tmp_path)
     )

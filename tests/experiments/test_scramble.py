@@ -56,7 +56,7 @@ def make(study: Study, root: Path, scramble: bool) -> Made:
         lake.write(batch.table, scrambled(batch.rows) if scramble else batch.rows)
     market = read_market(lake, study.data)
     baskets = choose_baskets(market, study.universe)
-    panel = build_panel(market.bars, market.index, study.panel, levels_usable=True)
+    panel = build_panel(market.tables(), study.panel, levels_usable=True)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
     walk = WalkForward(
         panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train,

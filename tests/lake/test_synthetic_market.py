@@ -14,9 +14,11 @@ from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import TABLES, SyntheticMarket, generate, make_world
 from alfred.lake.synthetic.news import BAD, GOOD
 from alfred.lake.synthetic.settings import SyntheticSettings
-from alfred.panel.catalogue import Sources, catalogue
+from alfred.panel.catalogue import catalogue
 from alfred.panel.history import BarHistory
 from alfred.panel.labels import labels
+from alfred.panel.sources import Sources
+from alfred.panel.tables import Tables
 
 SETTINGS = SyntheticSettings(
     seed=5, symbols=40, first_year=2008, years=8, delistings_per_year=0.08, renames_per_year=0.05, restatements=0.1
@@ -178,7 +180,7 @@ def panel_column(market: SyntheticMarket, column: str) -> tuple[BarHistory, np.n
     index = market.tables["series"].filter(pl.col("series") == "^MKT").sort("date")
     dates = np.unique(market.truth.signals["as_of"].to_numpy().astype("datetime64[D]"))
     history = BarHistory.of(bars, index, dates, stale_sessions=5)
-    values = catalogue()[column].compute(Sources(dates, history.symbols, history))
+    values = catalogue()[column].compute(Sources(dates, history.symbols, history, Tables(bars, index)))
     return history, values, labels(history, np.full(len(dates), np.nan), 1).of("PM")
 
 

@@ -7,14 +7,16 @@ from market import frame, walks
 
 from alfred.core.calendar import day, decision_dates, sessions_between
 from alfred.panel.build import build_panel
-from alfred.panel.catalogue import Sources, catalogue, feature
+from alfred.panel.catalogue import catalogue, feature
 from alfred.panel.history import BarHistory
 from alfred.panel.settings import PanelSettings
+from alfred.panel.sources import Sources
+from alfred.panel.tables import Tables
 
 BARS, MARKET = walks()
 DATES = decision_dates(day("2015-01-02"), day("2019-12-31"))
 HISTORY = BarHistory.of(BARS, MARKET, DATES, stale_sessions=5)
-SOURCES = Sources(DATES, HISTORY.symbols, HISTORY)
+SOURCES = Sources(DATES, HISTORY.symbols, HISTORY, Tables(BARS, MARKET))
 DATE, SYMBOL = 12, 1
 
 
@@ -94,7 +96,7 @@ def test_a_column_is_missing_until_its_window_is_full() -> None:
 
 def test_without_volume_its_columns_are_missing_not_zero() -> None:
     bars = BARS.with_columns(pl.lit(None, pl.Float64).alias("volume"))
-    panel = build_panel(bars, MARKET, PanelSettings(), levels_usable=True)
+    panel = build_panel(Tables(bars, MARKET), PanelSettings(), levels_usable=True)
     assert not [name for name in panel.features if "olume" in name or "turnover" in name]
     assert "missing everywhere" in panel.left_out["Volume_diff_MA_7"]
 
@@ -104,7 +106,7 @@ def test_one_missing_volume_makes_only_windows_over_it_missing() -> None:
     hole = (pl.col("symbol") == "B") & (pl.col("date") == at.item())
     bars = BARS.with_columns(pl.when(hole).then(None).otherwise(pl.col("volume")).alias("volume"))
     history = BarHistory.of(bars, MARKET, DATES, 5)
-    average = feature("Volume_diff_MA_30").compute(Sources(DATES, history.symbols, history))
+    average = feature("Volume_diff_MA_30").compute(Sources(DATES, history.symbols, history, Tables(bars, MARKET)))
     assert np.isnan(average[DATE, SYMBOL])
     assert np.isfinite(average[DATE, 0])
     assert np.isfinite(average[DATE + 1, SYMBOL])

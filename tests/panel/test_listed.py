@@ -10,13 +10,14 @@ from market import walks
 from alfred.core.contracts import EXCESS, MAGNITUDE
 from alfred.panel.build import build_panel
 from alfred.panel.settings import PanelSettings
+from alfred.panel.tables import Tables
 from alfred.panel.windows import WindowMaker
 
 
 def test_names_without_a_price_are_no_rows_and_unseen() -> None:
     bars, market = walks()
     late = bars.filter((pl.col("symbol") != "C") | (pl.col("date") >= dt.date(2018, 1, 2)))
-    panel = build_panel(late, market, PanelSettings(), levels_usable=True)
+    panel = build_panel(Tables(late, market), PanelSettings(), levels_usable=True)
     maker = WindowMaker.fit(panel, np.arange(14), ("A", "C"), PanelSettings(), quarters=2)
     rows = panel.values[:14][:, [0, 2]][panel.listed[:14][:, [0, 2]]]
     assert len(rows) == 14 + 2
@@ -28,7 +29,7 @@ def test_names_without_a_price_are_no_rows_and_unseen() -> None:
 
 def test_excess_is_over_the_same_quarters() -> None:
     bars, market = walks()
-    panel = build_panel(bars, market, PanelSettings(horizon_quarters=2), levels_usable=True)
+    panel = build_panel(Tables(bars, market), PanelSettings(horizon_quarters=2), levels_usable=True)
     level = dict(market.select("date", "value").iter_rows())
     first, later = (level[date] for date in panel.dates[[0, 2]].tolist())
     excess, own = panel.labels.of(EXCESS)[0, 0], panel.labels.of(MAGNITUDE)[0, 0]
@@ -38,6 +39,6 @@ def test_excess_is_over_the_same_quarters() -> None:
 def test_a_missing_level_is_said_to_be_missing() -> None:
     bars, market = walks()
     without = bars.with_columns(pl.lit(None, pl.Float64).alias("volume"))
-    panel = build_panel(without, market, PanelSettings(), levels_usable=False)
+    panel = build_panel(Tables(without, market), PanelSettings(), levels_usable=False)
     assert panel.left_out["Volume"].startswith("missing everywhere")
     assert "knows later splits" in panel.left_out["Close"]

@@ -11,12 +11,13 @@ from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.panel.build import build_panel
 from alfred.panel.panel import Labels, Panel
 from alfred.panel.settings import PanelSettings
+from alfred.panel.tables import Tables
 
 BARS, MARKET = walks()
 
 
 def build(bars: pl.DataFrame = BARS, market: pl.DataFrame = MARKET, **settings: object) -> Panel:
-    return build_panel(bars, market, PanelSettings.parse(settings, "test"), levels_usable=True)
+    return build_panel(Tables(bars, market), PanelSettings.parse(settings, "test"), levels_usable=True)
 
 
 PANEL = build()
@@ -56,7 +57,7 @@ def test_a_name_that_disappears_has_no_label_across_its_end() -> None:
     bars = pl.concat(
         [frame("A", dates, np.linspace(10, 20, len(dates))), frame("B", dates[kept], np.linspace(5, 6, kept.sum()))]
     )
-    panel = build_panel(bars, MARKET, PanelSettings(features=("price_change_term_7",)), levels_usable=True)
+    panel = build_panel(Tables(bars, MARKET), PanelSettings(features=("price_change_term_7",)), levels_usable=True)
     last = int(np.searchsorted(panel.dates, day("2016-03-31")))
     assert panel.listed[last, 1]
     assert np.isnan(panel.labels.of("PQ")[last, 1])
@@ -116,11 +117,11 @@ def test_infinite_values_are_refused() -> None:
 
 
 def test_levels_of_adjusted_prices_are_left_out_unless_named() -> None:
-    kept_out = build_panel(BARS, MARKET, PanelSettings(), levels_usable=False)
+    kept_out = build_panel(Tables(BARS, MARKET), PanelSettings(), levels_usable=False)
     assert "Close" not in kept_out.features
     assert "knows later splits" in kept_out.left_out["Close"]
     assert "delta_Close" in kept_out.features
-    asked = build_panel(BARS, MARKET, PanelSettings(features=("Close", "beta")), levels_usable=False)
+    asked = build_panel(Tables(BARS, MARKET), PanelSettings(features=("Close", "beta")), levels_usable=False)
     assert asked.features == ("Close", "beta")
 
 

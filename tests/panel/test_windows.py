@@ -8,11 +8,12 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.panel.build import build_panel
 from alfred.panel.scaling import fit_scaler, scaling_rules
 from alfred.panel.settings import PanelSettings
+from alfred.panel.tables import Tables
 from alfred.panel.windows import WindowMaker
 
 BARS, MARKET = walks()
 SETTINGS = PanelSettings()
-PANEL = build_panel(BARS, MARKET, SETTINGS, levels_usable=True)
+PANEL = build_panel(Tables(BARS, MARKET), SETTINGS, levels_usable=True)
 TRAIN, TEST = np.arange(10), np.arange(10, 16)
 
 
@@ -72,7 +73,7 @@ def test_sequences_end_at_the_decision_date_and_mask_what_was_not_there() -> Non
 
 def test_scrambling_the_future_moves_no_scaler_and_no_window() -> None:
     after = PANEL.dates[9].item()
-    other = build_panel(scrambled(BARS, after), scrambled(MARKET, after), SETTINGS, levels_usable=True)
+    other = build_panel(Tables(scrambled(BARS, after), scrambled(MARKET, after)), SETTINGS, levels_usable=True)
     mine, theirs = (WindowMaker.fit(panel, np.arange(9), ("A", "B"), SETTINGS) for panel in (PANEL, other))
     np.testing.assert_array_equal(mine.scaler.center, theirs.scaler.center)
     np.testing.assert_array_equal(mine.scaler.spread, theirs.scaler.spread)

@@ -1,7 +1,7 @@
 """What a study reads from the lake: bars, index and baskets, pinned to table versions."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,6 +16,7 @@ from alfred.lake.contracts import ProviderDescription
 from alfred.lake.ingest import ensure, provider
 from alfred.lake.matrix import bar_matrix, series_bars
 from alfred.lake.store import Lake, View
+from alfred.panel.tables import Tables
 from alfred.universe.baskets import Baskets, load_baskets, scan
 
 EQUAL_WEIGHTED = "equal-weighted index of all names"
@@ -48,6 +49,11 @@ class Market:
             symbols.struct.field("value").to_list(), symbols.struct.field("len").to_list(), prices, self.index_name,
             self.index["value"].to_numpy(), *(frame.cast(pl.Int64).to_numpy() for frame in times),
         )  # fmt: skip
+
+    def tables(self, symbols: Sequence[str] | None = None) -> Tables:
+        """Everything that the lake knows of some symbols; default all that have prices."""
+        bars = self.bars if symbols is None else self.bars.filter(pl.col("symbol").is_in(list(symbols)))
+        return Tables.of(self.view, bars, self.index, symbols)
 
     def matrix(self, symbols: tuple[str, ...] | None = None) -> Bars:
         """Dense bars, of all symbols or of some in their order."""

@@ -185,8 +185,7 @@ def _panel(study: Study, market: Market, prices: str, baskets: Baskets, stages: 
     }
 
     def compute(folder: Path) -> None:
-        bars = market.bars.filter(pl.col("symbol").is_in(symbols))
-        build_panel(bars, market.index, study.panel, usable).save(folder)
+        build_panel(market.tables(symbols), study.panel, usable).save(folder)
 
     return stages.run("panel", inputs, compute, Panel.load)
 

@@ -76,6 +76,10 @@ class View:
             raise DataError(f"the series {name!r} has no value known by {self.instant:%Y-%m-%d}.")
         return rows
 
+    def all_series(self) -> pl.DataFrame:
+        """Every series in every known vintage: rows of the table `series`, sorted by its key."""
+        return self._rows("series")
+
     def actions(self, symbols: Sequence[str] | None = None, source: str | None = None) -> pl.DataFrame:
         """Splits, dividends, delistings and renames, sorted by symbol, date, kind."""
         return self._rows("actions", source, {"symbol": symbols})
@@ -131,13 +135,23 @@ class View:
         rows = self._rows("articles", source, {"symbol": symbols}).sort("symbol", "known_at", "article_id")
         return rows if since is None else rows.filter(pl.col("known_at") >= since)
 
-    def members(self, index: str) -> pl.DataFrame:
-        """Spells of membership of one index, sorted by index, symbol, from.
+    def digests(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """What was made of articles: columns of the table `digests`, and symbol and published_at of the article.
+
+        A digest of an article that is not in the lake is left out, as it is about nobody.
+        """
+        about = self.articles(symbols).select("article_id", "symbol", "published_at")
+        return self._rows("digests").join(about, on="article_id", how="inner", maintain_order="left")
+
+    def members(self, index: str | None = None) -> pl.DataFrame:
+        """Spells of membership of one index or of all, sorted by index, symbol, from.
 
         `to` is null while the member is in; an end after the instant is not shown, as if not yet known.
         """
         ended = pl.when(pl.col("to") <= self.instant.date()).then(pl.col("to"))
-        return self._rows("members", None, {"index": [index]}).with_columns(ended.alias("to"))
+        return self._rows("members", None, {"index": None if index is None else [index]}).with_columns(
+            ended.alias("to")
+        )
 
     def quarantine(self) -> pl.DataFrame:
         """Rows that checks refused, with the original and the reason, sorted by table, row_key, check."""

@@ -9,21 +9,22 @@ from alfred.core.calendar import Dates, decision_dates
 from alfred.core.contracts import Floats
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
-from alfred.panel.catalogue import Feature, Sources, catalogue
+from alfred.panel.catalogue import Feature, catalogue, column
 from alfred.panel.history import BarHistory
 from alfred.panel.labels import labels
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
+from alfred.panel.sources import Sources
+from alfred.panel.tables import Tables
 
 KNOWS_LATER = "a level of prices that were adjusted backwards knows later splits and dividends"
 
 
-def build_panel(bars: pl.DataFrame, market: pl.DataFrame, settings: PanelSettings, levels_usable: bool) -> Panel:
+def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) -> Panel:
     """Compute every selected column and all labels on all decision dates that the bars span.
 
     Args:
-        bars: rows of the table `bars`, sorted by symbol and date, as a view of the lake gives them.
-        market: columns date and value of the market index.
+        tables: of the lake.
         settings: which columns, horizon, staleness.
         levels_usable: False where prices were adjusted backwards, so that levels know later splits; they are then
             left out unless asked for by their exact names.
@@ -32,6 +33,7 @@ def build_panel(bars: pl.DataFrame, market: pl.DataFrame, settings: PanelSetting
         DataError: the bars span no whole quarter.
         ConfigError: a pattern matches no column.
     """
+    bars, market = tables.bars, tables.market
     sessions = bars["date"].to_numpy().astype("datetime64[D]")
     first, last = sessions.min(), sessions.max()
     dates = decision_dates(first, last)
@@ -41,12 +43,12 @@ def build_panel(bars: pl.DataFrame, market: pl.DataFrame, settings: PanelSetting
             f"quarter(s) ahead needs at least {settings.horizon_quarters + 1}. Widen the dates."
         )
     history = BarHistory.of(bars, market, dates, settings.stale_sessions)
-    sources = Sources(dates, history.symbols, history)
+    sources = Sources(dates, history.symbols, history, tables, settings.fill_days, settings.digester)
     chosen, left_out = select(settings, levels_usable)
     for name in [name for name, reason in left_out.items() if reason == KNOWS_LATER]:
-        if not np.isfinite(catalogue()[name].compute(sources)).any():
+        if not np.isfinite(column(sources, catalogue()[name])).any():
             left_out[name] = _missing(name)
-    columns = {feature.name: feature.compute(sources) for feature in chosen}
+    columns = {feature.name: column(sources, feature) for feature in chosen}
     for name in [name for name, values in columns.items() if not np.isfinite(values).any()]:
         del columns[name]
         left_out[name] = _missing(name)

@@ -7,24 +7,15 @@ from typing import Literal
 
 import numpy as np
 
-from alfred.core.calendar import Dates
 from alfred.core.contracts import Floats
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import suggestion
-from alfred.panel.history import BarHistory
+from alfred.panel.sources import Sources
 
 FAMILIES = "alfred.panel.features"
-Scaling = Literal["standard", "robust", "signed-log"]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Everything a feature may be computed from, already cut to what was known on each decision date."""
-
-    dates: Dates
-    symbols: tuple[str, ...]
-    bars: BarHistory
+Scaling = Literal["standard", "robust", "yeo-johnson", "rank", "signed-log"]
+ShareBasis = Literal["per-share", "shares"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,10 @@ class Feature:
         compute: gives the values, (D, S) with NaN for missing.
         delta: how the change since the previous quarter is measured ("relative" or "absolute"); None for a column
             that is itself a difference.
-        is_level: a price level; where prices were adjusted backwards it knows later splits and dividends.
+        share_basis: for values in USD a share ("per-share") or in shares, on the share basis of the decision date;
+            their delta is taken on one basis, whatever splits lie between.
+        is_level: a level of quoted prices or volumes; where prices were adjusted backwards and the splits are not at
+            hand, it knows later splits and dividends.
         family: file that declares it.
     """
 
@@ -55,6 +49,7 @@ class Feature:
     scaling: Scaling
     compute: Callable[[Sources], Floats]
     delta: Literal["relative", "absolute"] | None = None
+    share_basis: ShareBasis | None = None
     is_level: bool = False
     family: str = ""
 
@@ -85,13 +80,29 @@ def feature(name: str) -> Feature:
     return catalogue()[name]
 
 
+def column(sources: Sources, wanted: Feature) -> Floats:
+    """(D, S) values of a column, computed once for each `Sources`."""
+    if wanted.name not in sources.columns:
+        sources.columns[wanted.name] = wanted.compute(sources)
+    return sources.columns[wanted.name]
+
+
+def _rebased(sources: Sources, basis: ShareBasis | None) -> Floats | float:
+    """(D - 1, S) factors that put a quarter's value on the share basis of the next decision date."""
+    if basis is None:
+        return 1.0
+    ratio = sources.splits.later[:-1] / sources.splits.later[1:]
+    return ratio if basis == "shares" else 1 / ratio
+
+
 def _delta(base: Feature) -> Feature:
     relative = base.delta == "relative"
     before = f"{base.name} one quarter before"
 
     def change(sources: Sources) -> Floats:
-        values = base.compute(sources)
-        earlier = np.vstack([np.full((1, values.shape[1]), np.nan), values[:-1]])
+        values = column(sources, base)
+        earlier = np.full(values.shape, np.nan)
+        earlier[1:] = values[:-1] * _rebased(sources, base.share_basis)
         with np.errstate(divide="ignore", invalid="ignore"):
             difference = values / earlier - 1 if relative else values - earlier
         return np.where(np.isfinite(difference), difference, np.nan)

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from alfred.core.settings import Settings
 from alfred.panel.catalogue import Scaling
+from alfred.panel.sources import FillDays
 
 
 class PanelSettings(Settings):
@@ -15,6 +16,8 @@ class PanelSettings(Settings):
     exclude: tuple[str, ...] = Field(default=(), description="columns to leave out: names or patterns")
     horizon_quarters: int = Field(default=1, ge=1, description="quarters from the decision date to the label's date")
     stale_sessions: int = Field(default=5, ge=0, description="a last price older than this many sessions is no price")
+    fill_days: FillDays = FillDays()
+    digester: str = Field(default="", description="whose digests of articles count; needed where there are several")
     scaling: dict[str, Scaling] = Field(
         default={}, description="rules by column or pattern, over those of the catalogue"
     )

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from alfred.core.contracts import Floats
-from alfred.panel.catalogue import Feature, Sources
+from alfred.panel.catalogue import Feature
+from alfred.panel.sources import Sources
 
 KNOWN = "at the decision date's close"
 YEAR, MONTH = 252, 21
@@ -28,7 +29,7 @@ def _price_change(sessions: int) -> Callable[[Sources], Floats]:
 
 
 def _close(sources: Sources) -> Floats:
-    return sources.bars.lag(sources.bars.close)
+    return sources.bars.lag(sources.bars.close) * sources.splits.later
 
 
 def _momentum(sources: Sources) -> Floats:
@@ -55,8 +56,9 @@ def _beta(sources: Sources) -> Floats:
 
 FEATURES = (
     Feature(
-        "Close", "last close, adjusted for splits", "USD", ("bars",), KNOWN,
-        "without a bar in the last sessions before the date", "signed-log", _close, delta="relative", is_level=True,
+        "Close", "last close as quoted on the day: splits since are undone", "USD a share", ("bars", "actions"), KNOWN,
+        "without a bar in the last sessions before the date", "signed-log", _close, delta="relative",
+        share_basis="per-share", is_level=True,
     ),
     *(
         Feature(

@@ -5,13 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from alfred.core.contracts import Floats
-from alfred.panel.catalogue import Feature, Sources
+from alfred.panel.catalogue import Feature
+from alfred.panel.sources import Sources
 
 KNOWN = "at the decision date's close"
 
 
 def _volume(sources: Sources) -> Floats:
-    return sources.bars.lag(sources.bars.volume)
+    return sources.bars.lag(sources.bars.volume) / sources.splits.later
 
 
 def _average_distance(sessions: int) -> Callable[[Sources], Floats]:
@@ -31,8 +32,9 @@ def _turnover(sources: Sources) -> Floats:
 
 FEATURES = (
     Feature(
-        "Volume", "shares traded in the last session, adjusted for splits", "shares", ("bars",), KNOWN,
-        "without a volume on the last bar", "signed-log", _volume, delta="relative", is_level=True,
+        "Volume", "shares traded in the last session, as counted on the day: splits since are undone", "shares",
+        ("bars", "actions"), KNOWN, "without a volume on the last bar", "signed-log", _volume, delta="relative",
+        share_basis="shares", is_level=True,
     ),
     *(
         Feature(

@@ -1,0 +1,72 @@
+"""What features are computed from: the lake's tables, cut to what was known on each decision date."""
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from alfred.core.calendar import Dates, close_instants, decision_dates
+from alfred.core.contracts import Floats
+from alfred.core.settings import Settings
+from alfred.panel.history import BarHistory
+from alfred.panel.splits import Splits
+from alfred.panel.tables import Tables
+
+
+class FillDays(Settings):
+    """For how many days what became known last still counts on a decision date; later it is missing, not repeated.
+
+    A filing lasts until the next year's, so that companies that report once a year keep their figures; an announced
+    quarter until the one after next was due; a series over holidays.
+    """
+
+    facts: int = Field(default=400, ge=1, description="days from a filing")
+    earnings: int = Field(default=200, ge=1, description="days from an announcement")
+    series: int = Field(default=10, ge=1, description="days from the day that a value of a series is about")
+    insider: int = Field(
+        default=730,
+        ge=1,
+        description="days from a filing, for which a quarter without one counts as one without trades",
+    )
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything a feature may be computed from.
+
+    Attributes:
+        dates: (D,) consecutive decision dates.
+        symbols: S tickers.
+        bars: prices and volumes.
+        tables: of the lake, all vintages; features do not read them but through the histories below.
+        fill_days: how long what was known stays usable.
+        digester: whose digests count; empty where the lake holds those of one only.
+        columns: columns computed so far, by name; `alfred.panel.catalogue.column` keeps them here.
+    """
+
+    dates: Dates
+    symbols: tuple[str, ...]
+    bars: BarHistory
+    tables: Tables
+    fill_days: FillDays = field(default_factory=FillDays)
+    digester: str = ""
+    columns: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
+
+    @functools.cached_property
+    def deadlines(self) -> NDArray[np.int64]:
+        """(D,) close of each decision date, in microseconds since 1970 UTC; what became known later is not there."""
+        return close_instants(self.dates).astype("datetime64[us]").astype(np.int64)
+
+    @functools.cached_property
+    def since(self) -> NDArray[np.int64]:
+        """(D,) close of the decision date before each, as `deadlines`: a quarter's flow is what lies between."""
+        before = decision_dates(self.dates[0] - np.timedelta64(120, "D"), self.dates[0] - np.timedelta64(1, "D"))
+        first = close_instants(before[-1:]).astype("datetime64[us]").astype(np.int64)
+        return np.concatenate([first, self.deadlines[:-1]])
+
+    @functools.cached_property
+    def splits(self) -> Splits:
+        """Share basis of the dates."""
+        return Splits.of(self.tables.actions, self.dates, self.symbols)
