@@ -29,7 +29,7 @@ def planted(
         change += slope * x[:, -1, COLUMNS.index(column)]
     month = np.arange(rows) // symbols * 3 + 1
     dates = (first.astype("datetime64[M]") + month).astype("datetime64[D]") - 1
-    return Windows(
+    return Windows.of(
         x=x,
         seen=np.ones((rows, quarters), bool),
         columns=COLUMNS,

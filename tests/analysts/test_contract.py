@@ -130,7 +130,7 @@ def test_other_windows_are_refused(name, restored, tmp_path):
     with pytest.raises(DataError, match="the order differs, column 1 is beta and was momentum_12_1"):
         model.predict(replace(windows, columns=COLUMNS[::-1]))
     with pytest.raises(DataError, match="have 1 quarters of history, the analyst learnt on 2"):
-        model.predict(replace(windows, x=windows.x[:, 1:], seen=windows.seen[:, 1:]))
+        model.predict(replace(windows, index=windows.index[:, 1:]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -138,10 +138,11 @@ def test_later_rows_change_no_earlier_forecast(name):
     windows = rows_to_test(name)
     cut = windows.dates[len(windows) // 3]
     past = windows.dates <= cut
-    x = windows.x.copy()
-    x[~past] = np.random.default_rng(5).normal(scale=50, size=x[~past].shape)
+    cells = windows.cells.copy()
+    later = windows.index[~past].ravel()
+    cells[later] = np.random.default_rng(5).normal(scale=50, size=cells[later].shape)
     model = fitted(name)
-    before, scrambled = model.predict(windows), model.predict(replace(windows, x=x))
+    before, scrambled = model.predict(windows), model.predict(replace(windows, cells=cells))
     for field in ("mean", "lower", "upper", "prob_up"):
         assert np.array_equal(getattr(before, field)[past], getattr(scrambled, field)[past])
     if name != "naive":
@@ -174,10 +175,10 @@ def test_nothing_to_forecast_is_no_error(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_fit_leaves_its_rows_alone(name):
     train, valid, _ = data(describe(name).target)
-    copies = train.x.copy(), valid.x.copy()
+    copies = train.cells.copy(), valid.cells.copy()
     fitted(name)
-    assert np.array_equal(train.x, copies[0])
-    assert np.array_equal(valid.x, copies[1])
+    assert np.array_equal(train.cells, copies[0])
+    assert np.array_equal(valid.cells, copies[1])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -98,7 +98,10 @@ def test_wrong_wishes_are_named(name, options, text):
 def test_unknown_option_is_named():
     with pytest.raises(ConfigError, match=r"study.toml: unknown setting 'sise', did you mean 'size'\?"):
         AnalystSpec.parse({"name": "ridge", "sise": 3}, "study.toml")
-    with pytest.raises(ConfigError, match="label: input should be 'PQ', 'PM' or 'excess', got 'PMM'"):
+    with pytest.raises(
+        ConfigError,
+        match="label: input should be 'PQ', 'PM', 'excess', 'rank', 'velocity' or 'total_return', got 'PMM'",
+    ):
         AnalystSpec.parse({"name": "ridge", "label": "PMM"}, "study.toml")
 
 
@@ -147,7 +150,7 @@ def test_momentum_that_does_not_vary_is_said():
 
     train, valid = planted(32), planted(16, first=np.datetime64("2030-03-31"))
     for windows in (train, valid):
-        windows.x[:, :, 0] = 0
+        windows.cells[:, 0] = 0
     listener = Listener()
     forecast = make_analyst(AnalystSpec(name="momentum"), QUICK, 0, listener).fit(train, valid).predict(valid)
     assert listener.heard == "momentum_12_1 is the same in all 32 training rows; momentum forecasts their mean."

@@ -31,7 +31,7 @@ def test_what_a_figure_depends_on_names_it(tmp_path: Path, monkeypatch: pytest.M
     market = read_market(Lake(home.lake), small_study().data)
     late = dataclasses.replace(market, bars=market.bars.with_columns(pl.col("known_at") + pl.duration(days=1)))
     assert late.digest() != market.digest()
-    monkeypatch.setattr("alfred.experiments.run.code_digest", lambda: "other code")
+    monkeypatch.setattr("alfred.experiments.prepared.code_digest", lambda: "other code")
     assert run_study(small_study(**RIDGE), home) != first
 
 
@@ -53,7 +53,9 @@ def test_a_network_may_have_another_loss_and_the_card_uses_its_constants(tmp_pat
     tanh = {"name": "vanilla.small.tanh", "size": 8, "layers": 2, "loss": "mse-sign"}
     train = {"epochs": 2, "threads": 1, "loss": {"weight": 1.0}}
     folder = run_study(small_study(analysts=[tanh], train=train, seeds=[0]), Home(tmp_path))
-    card = next(card for card in load_record(folder).scorecards if card.analyst == "vanilla.small.tanh")
+    card = next(
+        card for card in load_record(folder).scorecards if card.analyst == "vanilla.small.tanh:mse-sign-size8-layers2"
+    )
     rows = load_frame(folder, "forecasts").filter(pl.col("analyst") == card.analyst).drop_nulls("PM")
     wrong = (rows["mean"].sign() != rows["PM"].sign()).mean()
     assert card.loss == "mse-sign"

@@ -11,6 +11,7 @@ import pytest
 from small_study import small_study
 
 from alfred.core.calendar import quarter_index
+from alfred.core.contracts import LABELS
 from alfred.core.errors import AlfredError, DataError
 from alfred.core.home import Home
 from alfred.experiments.portfolios import readings_of
@@ -28,8 +29,16 @@ GOLDEN_EXACT = {
 }
 # Value and tolerance: another processor may round a network's sums otherwise and stop it an epoch earlier or later.
 GOLDEN_NETWORKS = {
-    "vanilla.small": {"rank_ic": (0.034921, 0.05), "loss": (0.684046, 0.01), "accuracy": (0.577160, 0.03)},
-    "vanilla.small.tanh": {"rank_ic": (0.010582, 0.05), "loss": (0.025956, 0.001), "accuracy": (0.567901, 0.03)},
+    "vanilla.small:size16-layers2": {
+        "rank_ic": (0.034921, 0.05),
+        "loss": (0.684046, 0.01),
+        "accuracy": (0.577160, 0.03),
+    },
+    "vanilla.small.tanh:size16-layers2": {
+        "rank_ic": (0.010582, 0.05),
+        "loss": (0.025956, 0.001),
+        "accuracy": (0.567901, 0.03),
+    },
 }
 GOLDEN_RETURNS = {"ridge · magnitude-choice": -0.101173, "buy and hold": 0.050599, "1/N": 0.065929, "index": 0.062030}
 
@@ -82,10 +91,23 @@ def test_no_figure_is_too_good_and_no_interval_is_missing(record: RunRecord) -> 
 
 def test_every_analyst_and_benchmark_is_there(record: RunRecord) -> None:
     names = [card.analyst for card in record.scorecards]
-    assert names == ["naive", "naive:PQ", "momentum", "ridge", "vanilla.small", "vanilla.small.tanh"]
+    assert names == [
+        "naive",
+        "naive:PQ",
+        "momentum",
+        "ridge",
+        "vanilla.small:size16-layers2",
+        "vanilla.small.tanh:size16-layers2",
+    ]
     portfolios = {result.name for result in record.portfolios}
-    assert {"buy and hold", "1/N", "index", "ridge · magnitude-choice", "vanilla.small · nuanced"} <= portfolios
-    assert not {"vanilla.small · magnitude-choice", "naive · simple"} & portfolios
+    assert {
+        "buy and hold",
+        "1/N",
+        "index",
+        "ridge · magnitude-choice",
+        "vanilla.small:size16-layers2 · nuanced",
+    } <= portfolios
+    assert not {"vanilla.small:size16-layers2 · magnitude-choice", "naive · simple"} & portfolios
 
 
 def test_the_first_lines_say_that_these_are_survivors(record: RunRecord) -> None:
@@ -112,7 +134,7 @@ def test_tables_have_the_columns_that_the_record_promises(folder: Path) -> None:
     columns = {name: load_frame(folder, name).columns for name in FRAMES}
     assert columns["forecasts"] == [
         "fold", "analyst", "seed", "symbol", "as_of", "target", "mean", "lower", "upper", "prob_up", "level",
-        "realised_on", "PM", "PQ", "excess",
+        "realised_on", *LABELS,
     ]  # fmt: skip
     assert columns["quarters"] == ["analyst", "as_of", "rank_ic", "accuracy", "rise_share", "rows"]
     assert columns["accounts"] == ["portfolio", "date", "value", "drawdown"]
@@ -136,7 +158,14 @@ def test_another_run_takes_up_finished_fits(folder: Path, home: Home) -> None:
     other = load_record(run_study(small_study(backtest={"costs": {"cost_bps": 50.0}}), home))
     assert {timing.stage: timing.resumed for timing in other.timings if "analyst" in timing.stage} == {
         f"analyst {name}": True
-        for name in ("naive", "naive:PQ", "momentum", "ridge", "vanilla.small", "vanilla.small.tanh")
+        for name in (
+            "naive",
+            "naive:PQ",
+            "momentum",
+            "ridge",
+            "vanilla.small:size16-layers2",
+            "vanilla.small.tanh:size16-layers2",
+        )
     }
     cheap = {result.name: result.statistics.total_return for result in load_record(folder).portfolios}
     dear = {result.name: result.statistics.total_return for result in other.portfolios}
@@ -146,8 +175,8 @@ def test_another_run_takes_up_finished_fits(folder: Path, home: Home) -> None:
 def test_a_repeat_elsewhere_gives_the_same_forecasts_to_the_last_bit(folder: Path, tmp_path: Path) -> None:
     study = small_study()
     again = run_study(study.model_copy(update={"analysts": study.analysts[2:]}), Home(tmp_path))
-    mine = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh")
-    theirs = load_frame(again, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh")
+    mine = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh:size16-layers2")
+    theirs = load_frame(again, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh:size16-layers2")
     assert mine.equals(theirs)
 
 
@@ -172,7 +201,7 @@ def test_data_that_do_not_suffice_end_in_one_sentence(changes: dict[str, object]
 
 def test_replay_prints_the_ledger_of_the_notes(folder: Path, home: Home, record: RunRecord) -> None:
     name = record.evaluation_basket[0]
-    lines = "\n".join(replay(home, folder, "simple", ticker=name, analyst="vanilla.small"))
+    lines = "\n".join(replay(home, folder, "simple", ticker=name, analyst="vanilla.small:size16-layers2"))
     assert "2008-04-01, BUY CREATE, Price=" in lines or "2008-04-01, SELL_SHORT CREATE, Price=" in lines
     assert f"Asset: {name}" in lines
     assert "Total Completed Trades:" in lines
@@ -190,7 +219,7 @@ def test_replay_of_the_whole_basket_equals_the_run(folder: Path, home: Home, rec
     [
         ({"strategy": "simple", "ticker": "F"}, "no forecasts for F; it forecast"),
         ({"strategy": "simple", "analyst": "rigde"}, "no analyst 'rigde'; did you mean 'ridge'"),
-        ({"strategy": "magnitude-choice", "analyst": "vanilla.small"}, "needs forecasts of a size"),
+        ({"strategy": "magnitude-choice", "analyst": "vanilla.small:size16-layers2"}, "needs forecasts of a size"),
         ({"strategy": "simpel"}, "did you mean 'simple'"),
         ({"strategy": "magnitude-choice", "analyst": "naive"}, "naive says the same of all names"),
     ],
@@ -226,8 +255,12 @@ def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:
 
 
 def test_the_loss_is_the_one_that_the_network_trained_on(folder: Path, record: RunRecord) -> None:
-    card = next(card for card in record.scorecards if card.analyst == "vanilla.small.tanh")
-    rows = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh").drop_nulls("PM")
+    card = next(card for card in record.scorecards if card.analyst == "vanilla.small.tanh:size16-layers2")
+    rows = (
+        load_frame(folder, "forecasts")
+        .filter(pl.col("analyst") == "vanilla.small.tanh:size16-layers2")
+        .drop_nulls("PM")
+    )
     error = (rows["mean"] - rows["PM"]).to_numpy()
     huber = np.where(np.abs(error) <= 1, error**2 / 2, np.abs(error) - 0.5)
     wrong = (rows["mean"].sign() != rows["PM"].sign()).to_numpy()
@@ -236,10 +269,10 @@ def test_the_loss_is_the_one_that_the_network_trained_on(folder: Path, record: R
 
 
 def test_accounts_trade_the_mean_of_all_seeds(folder: Path, record: RunRecord) -> None:
-    forecasts = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh")
+    forecasts = load_frame(folder, "forecasts").filter(pl.col("analyst") == "vanilla.small.tanh:size16-layers2")
     symbol, date = record.evaluation_basket[0], forecasts["as_of"].min()
     own = forecasts.filter((pl.col("symbol") == symbol) & (pl.col("as_of") == date))
-    readings = readings_of(forecasts, "vanilla.small.tanh", record.evaluation_basket)
+    readings = readings_of(forecasts, "vanilla.small.tanh:size16-layers2", record.evaluation_basket)
     assert own["mean"][0] != own["mean"][1]
     assert readings.mean[0, 0] == pytest.approx(own["mean"].mean(), rel=1e-12)
 

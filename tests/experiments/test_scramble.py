@@ -11,6 +11,7 @@ from small_study import small_study
 
 from alfred.analysts import analyst_names, describe
 from alfred.backtest.contracts import Strategy
+from alfred.core.contracts import LABELS
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.progress import Silent
 from alfred.evaluation.splits import walk_forward
@@ -111,7 +112,7 @@ def test_scalers_stay(pair: tuple[Made, Made]) -> None:
 
 @pytest.mark.parametrize("analyst", [entry_name(spec) for spec in STUDY.analysts])
 def test_forecasts_stay(pair: tuple[Made, Made], analyst: str) -> None:
-    outcome = ["realised_on", "PM", "PQ", "excess"]
+    outcome = ["realised_on", *LABELS]
     real, other = (made.forecasts.filter(pl.col("analyst") == analyst).drop(outcome) for made in pair)
     before = pl.col("as_of") <= AFTER
     assert real.filter(before).height == 6 * 10

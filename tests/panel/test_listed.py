@@ -21,7 +21,7 @@ def test_names_without_a_price_are_no_rows_and_unseen() -> None:
     maker = WindowMaker.fit(panel, np.arange(14), ("A", "C"), PanelSettings(), quarters=2)
     rows = panel.values[:14][:, [0, 2]][panel.listed[:14][:, [0, 2]]]
     assert len(rows) == 14 + 2
-    assert not maker.indicated[panel.features.index("Close")]
+    assert not any(panel.features.index("Close") in group for group in maker.indicators)
     windows = maker.windows(np.arange(11, 14), ("C",), "PM", labelled=False)
     assert windows.dates.tolist() == panel.dates[12:14].tolist()
     assert windows.seen.tolist() == [[False, True], [True, True]]

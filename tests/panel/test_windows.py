@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from market import scrambled, walks
 
-from alfred.core.errors import ConfigError, DataError
+from alfred.core.calendar import day, decision_dates
+from alfred.core.errors import DataError
 from alfred.panel.build import build_panel
-from alfred.panel.scaling import fit_scaler, scaling_rules
+from alfred.panel.panel import Labels, Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.tables import Tables
 from alfred.panel.windows import WindowMaker
@@ -88,43 +89,86 @@ def test_an_unknown_symbol_is_named() -> None:
         WindowMaker.fit(PANEL, TRAIN, ("A", "Z"), SETTINGS)
 
 
-def test_a_column_without_a_rule_is_named() -> None:
-    with pytest.raises(ConfigError, match="column 'mystery' has no scaling rule"):
-        scaling_rules(("beta", "mystery"), {})
-    assert scaling_rules(("beta", "mystery"), {"myst*": "robust"}) == ("standard", "robust")
+def plain_panel(seed: int = 0, dates: int = 12, symbols: int = 5) -> Panel:
+    """Values of four columns; the third and fourth are missing together on the first three dates."""
+    random = np.random.default_rng(seed)
+    values = random.normal(size=(dates, symbols, 4))
+    values[:3, :, 2:] = np.nan
+    days = decision_dates(day("2001-01-01"), day("2009-12-31"))[:dates]
+    listed = random.random((dates, symbols)) < 0.8
+    listed[:, 0] = True
+    labels = Labels(1, days, {"PM": random.normal(size=(dates, symbols))})
+    names = tuple(f"S{at}" for at in range(symbols))
+    return Panel(days, names, ("beta", "drawdown", "momentum_12_1", "delta_beta"), values, listed, labels, {})
 
 
-def test_a_rule_that_matches_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no column matches 'btea'; did you mean 'beta'"):
-        scaling_rules(("beta",), {"btea": "robust"})
+@pytest.mark.parametrize("quarters", [1, 3, 8])
+def test_every_cell_stands_once_whatever_the_length(quarters: int) -> None:
+    panel = plain_panel()
+    maker = WindowMaker.fit(panel, np.arange(12), panel.symbols, SETTINGS, quarters)
+    windows = maker.windows(np.arange(12), panel.symbols, "PM", labelled=True)
+    assert windows.cells.shape == (panel.listed.sum() + 1, 5)
+    assert windows.index.shape == (panel.listed.sum(), quarters)
+    assert np.array_equal(np.unique(windows.index[:, -1]), np.arange(1, len(windows.cells)))
 
 
-def test_a_value_beyond_the_bound_names_its_column() -> None:
-    rows = np.random.default_rng(0).normal(size=(20_000, 2))
-    rows[17, 1] = 1e6
-    with pytest.raises(DataError, match="column 'b' reaches 141 deviations after 'standard' scaling"):
-        fit_scaler(("a", "b"), ("standard", "standard"), rows, bound=100, clip=5)
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_windows_hold_each_quarter_that_was_listed(seed: int, quarters: int) -> None:
+    panel = plain_panel(seed)
+    maker = WindowMaker.fit(panel, np.arange(4, 9), panel.symbols, SETTINGS, quarters)
+    windows = maker.windows(np.arange(4, 9), panel.symbols[::-1], "PM", labelled=True)
+    scaled = maker.scaler.transform(panel.values)
+    place = {symbol: at for at, symbol in enumerate(panel.symbols)}
+    dates = panel.dates.tolist()
+    for row in range(len(windows)):
+        at, symbol = dates.index(windows.dates[row]), place[windows.symbols[row]]
+        for ago in range(quarters):
+            there = at - ago >= 0 and panel.listed[at - ago, symbol]
+            assert windows.seen[row, quarters - 1 - ago] == there
+            expected = np.nan_to_num(scaled[at - ago, symbol]) if there else np.zeros(4)
+            np.testing.assert_array_equal(windows.x[row, quarters - 1 - ago, :4], expected.astype(np.float32))
 
 
-def test_no_training_rows_are_refused() -> None:
-    with pytest.raises(DataError, match="needs training rows"):
-        fit_scaler(("a",), ("standard",), np.empty((0, 1)), bound=100, clip=5)
+def test_history_before_the_training_dates_is_an_input_and_nothing_later_comes_along() -> None:
+    panel = plain_panel()
+    maker = WindowMaker.fit(panel, np.arange(4, 8), ("S0",), SETTINGS, quarters=3)
+    windows = maker.windows(np.arange(4, 8), ("S0",), "PM", labelled=True)
+    # Quarters 2 to 7 of one name: the two before the first training date, and none after the last.
+    assert len(windows.cells) == 6 + 1
+    assert windows.index.tolist() == [[1, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 6]]
+    own = maker.scaler.transform(panel.values[2:8, 0])[:, 0]
+    np.testing.assert_array_equal(windows.cells[1:, 0], own.astype(np.float32))
 
 
-@given(st.integers(0, 1000), st.sampled_from(["standard", "robust", "signed-log"]))
-def test_scaling_keeps_order_and_missing_values(seed: int, rule: str) -> None:
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_t(3, (50, 1)) * 10 ** rng.uniform(-3, 6)
-    rows[rng.random(50) < 0.2] = np.nan
-    scaler = fit_scaler(("a",), (rule,), rows, bound=1e9, clip=5)  # type: ignore[arg-type]
-    scaled = scaler.transform(rows)
-    np.testing.assert_array_equal(np.isnan(scaled), np.isnan(rows))
-    known = np.isfinite(rows[:, 0])
-    order = np.argsort(rows[known, 0])
-    assert (np.diff(scaled[known, 0][order]) >= 0).all()
-    assert np.abs(scaled[known]).max() <= 5
+def test_a_shared_indicator_speaks_for_each_of_its_columns() -> None:
+    panel = plain_panel()
+    panel.values[10, 0, 3] = np.nan
+    maker = WindowMaker.fit(panel, np.arange(8), panel.symbols, SETTINGS)
+    assert maker.columns == (*panel.features, "missing:momentum_12_1")
+    later = maker.windows(np.arange(9, 12), ("S0",), "PM", labelled=False)
+    assert later.x[:, 0, 4].tolist() == [0, 1, 0]
+    assert later.x[1, 0, 3] == 0 != later.x[1, 0, 2]
 
 
-def test_a_constant_training_column_becomes_zero() -> None:
-    scaler = fit_scaler(("a",), ("standard",), np.full((10, 1), 7.0), bound=100, clip=5)
-    np.testing.assert_array_equal(scaler.transform(np.full((3, 1), 7.0)), np.zeros((3, 1)))
+def test_a_value_missing_later_only_is_told_of() -> None:
+    panel = plain_panel()
+    panel.values[10, 0, 1] = np.nan
+    panel.values[11, 0, 2] = np.nan
+    maker = WindowMaker.fit(panel, np.arange(8), panel.symbols, SETTINGS)
+    assert maker.unmarked(np.arange(8), panel.symbols) == {}
+    assert maker.unmarked(np.arange(8, 12), ("S0",)) == {"drawdown": 0.25}
+
+
+@pytest.mark.parametrize("rule", ["standard", "robust", "yeo-johnson", "rank", "signed-log"])
+def test_the_future_moves_no_rule(rule) -> None:
+    settings = PanelSettings(scaling={"*": rule})
+    mine, theirs = plain_panel(), plain_panel()
+    theirs.values[8:] = np.random.default_rng(7).normal(size=theirs.values[8:].shape) * 100
+    first, second = (
+        WindowMaker.fit(panel, np.arange(8), panel.symbols, settings, quarters=4).windows(
+            np.arange(8), panel.symbols, "PM", labelled=True
+        )
+        for panel in (mine, theirs)
+    )
+    np.testing.assert_array_equal(first.cells, second.cells)
+    np.testing.assert_array_equal(first.index, second.index)

@@ -119,10 +119,10 @@ def test_last_short_batch_is_learnt_from():
 
 
 def test_weights_that_explode_are_explained():
-    x = TRAIN.x.copy()
-    x[5, 0, 2] = 3e30
+    cells = TRAIN.cells.copy()
+    cells[TRAIN.index[5, 0], 2] = 3e30
     with pytest.raises(DataError, match=r"no longer finite in epoch 1; .* largest is 3e\+30, in column c\), then"):
-        fitted(learn=replace(TRAIN, x=x))
+        fitted(learn=replace(TRAIN, cells=cells))
 
 
 def test_interrupt_passes_and_threads_are_put_back():

@@ -15,7 +15,7 @@ def rows(count: int, *, first: np.datetime64 = FIRST_DAY, seed: int = 0, target:
     random = np.random.default_rng(seed)
     x = random.normal(size=(count, 1, len(COLUMNS))).astype(np.float32)
     y = 0.3 * x[:, 0, 0] - 0.2 * x[:, 0, 1] + 0.01 * random.normal(size=count)
-    return Windows(
+    return Windows.of(
         x=x,
         seen=np.ones((count, 1), bool),
         columns=COLUMNS,

@@ -1,14 +1,16 @@
-"""Forecasts that are a weighted sum of the window: what naive, momentum and ridge have learnt."""
+"""Forecasts that are a weighted sum of the window, or its logistic curve: what the linear analysts have learnt."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 from alfred.analysts._conformal import Calibration, calibrate
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
+from alfred.training.losses import Head
 from alfred.training.rows import Inputs
 
 _CHUNK = 4096
@@ -16,13 +18,13 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class FittedLinear:
-    """mean = intercept + sum of weights x window.
+    """mean = intercept + sum of weights x window; with the head "sigmoid" 1 / (1 + exp(-of that)).
 
     Attributes:
         spec: what it was made from.
         inputs: windows it accepts.
         weights: (L, F) float64.
-        intercept: forecast of a window of zeros.
+        intercept: the sum for a window of zeros.
         calibration: its confidence.
         record: cost of the fit.
         details: what else there is to know, such as the penalty.
@@ -35,6 +37,7 @@ class FittedLinear:
     calibration: Calibration
     record: FitRecord
     details: dict[str, float | str]
+    head: Head = "identity"
 
     def predict(self, windows: Windows) -> Forecast:
         """Forecast every row.
@@ -43,7 +46,7 @@ class FittedLinear:
             DataError: the windows differ in columns, length, target or horizon from those learnt on.
         """
         self.inputs.require(windows, "the windows to forecast")
-        return self.calibration.forecast(linear_mean(windows, self.weights, self.intercept))
+        return self.calibration.forecast(linear_mean(windows, self.weights, self.intercept, self.head))
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""
@@ -53,15 +56,15 @@ class FittedLinear:
         )
 
 
-def linear_mean(windows: Windows, weights: Floats, intercept: float) -> Floats:
-    """(N,) weighted sums. Each row is added up by itself: a matrix product rounds a row by how many stand beside it."""
+def linear_mean(windows: Windows, weights: Floats, intercept: float, head: Head) -> Floats:
+    """(N,) forecasts. Each row is added up by itself: a matrix product rounds a row by how many stand beside it."""
     flat = weights.ravel()
     means = np.empty(len(windows))
     for start in range(0, len(windows), _CHUNK):
         part = slice(start, start + _CHUNK)
-        x = windows.x[part].reshape(-1, flat.size).astype(np.float64)
+        x = windows.cells[windows.index[part]].reshape(-1, flat.size).astype(np.float64)
         means[part] = intercept + (x * flat).sum(axis=1)
-    return means
+    return expit(means) if head == "sigmoid" else means
 
 
 def fitted_linear(
@@ -71,6 +74,7 @@ def fitted_linear(
     intercept: float,
     record: FitRecord,
     *,
+    head: Head = "identity",
     details: dict[str, float | str] | None = None,
     rise_share: float | None = None,
 ) -> FittedLinear:
@@ -79,13 +83,13 @@ def fitted_linear(
     Raises:
         DataError: there are too few validation rows.
     """
-    mean = linear_mean(valid, weights, intercept)
+    mean = linear_mean(valid, weights, intercept, head)
     label = np.asarray(valid.y, np.float64)
     calibration = calibrate(valid.target, mean, label, rise_share=rise_share)
-    return FittedLinear(spec, Inputs.of(valid), weights, intercept, calibration, record, details or {})
+    return FittedLinear(spec, Inputs.of(valid), weights, intercept, calibration, record, details or {}, head)
 
 
-def restore_linear(folder: Path) -> FittedLinear:
+def restore_linear(folder: Path, head: Head = "identity") -> FittedLinear:
     """What `FittedLinear.save` wrote.
 
     Raises:
@@ -102,4 +106,5 @@ def restore_linear(folder: Path) -> FittedLinear:
         calibration,
         saved.record,
         dict(saved.details),
+        head,
     )

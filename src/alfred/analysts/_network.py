@@ -15,6 +15,7 @@ from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.progress import Progress
 from alfred.training.compute import build_seeded, device_of, parameters_of, threads
+from alfred.training.device import DeviceWindows
 from alfred.training.loop import train as train_network
 from alfred.training.losses import Head, activate, loss_function
 from alfred.training.rows import Inputs, require_fit_rows, require_target
@@ -110,15 +111,11 @@ def network_mean(network: nn.Module, head: Head, windows: Windows, wanted_thread
     network.eval()
     means = np.empty(len(windows))
     with threads(wanted_threads, parameters_of(network), CHUNK):
+        there = DeviceWindows.of(windows, device)
         for start in range(0, len(windows), CHUNK):
             part = slice(start, start + CHUNK)
-            rows = len(windows.dates[part])
-            x = torch.zeros((CHUNK, *windows.x.shape[1:]), dtype=torch.float32)
-            seen = torch.zeros((CHUNK, windows.x.shape[1]), dtype=torch.bool)
-            x[:rows] = torch.from_numpy(windows.x[part])
-            seen[:rows] = torch.from_numpy(windows.seen[part])
-            output = network(x.to(device), seen.to(device)).cpu().double()
-            means[part] = activate(head, output)[:rows].numpy()
+            output = network(*there.inputs(part, rows=CHUNK)).cpu().double()
+            means[part] = activate(head, output)[: len(means[part])].numpy()
     return means
 
 

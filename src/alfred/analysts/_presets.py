@@ -5,12 +5,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE
+from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, RANK, TOTAL, VELOCITY
 from alfred.core.errors import ConfigError
 from alfred.core.settings import Settings, suggestion
 from alfred.training.losses import Head
 
-Label = Literal["PQ", "PM", "excess"]
+Label = Literal["PQ", "PM", "excess", "rank", "velocity", "total_return"]
+
+SIZES = (MAGNITUDE, EXCESS, RANK, VELOCITY, TOTAL)
+"""Labels that say how far, not only whether up."""
+OPTIONS = ("loss", "size", "layers", "quarters")
+"""What a spec may set beside its name and label."""
 
 
 class AnalystSpec(Settings):
@@ -22,6 +27,7 @@ class AnalystSpec(Settings):
         loss: what a network trains on.
         size: width of a network's hidden layers.
         layers: number of a network's hidden layers.
+        quarters: quarters of history it looks at, the decision date's own among them.
     """
 
     name: str
@@ -29,6 +35,7 @@ class AnalystSpec(Settings):
     loss: str | None = None
     size: int | None = Field(default=None, ge=1, le=65_536)
     layers: int | None = Field(default=None, ge=1, le=1_000)
+    quarters: int | None = Field(default=None, ge=1, le=80)
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,16 @@ class Preset:
         losses: losses it can train on, the default first. One alone is its nature and no option.
         head: what turns a network's raw output into the forecast.
         size, layers: a network's defaults; None where there is no such thing.
+        quarters: history it looks at by default.
     """
 
     description: str
-    labels: tuple[str, ...] = (MAGNITUDE, DIRECTION, EXCESS)
+    labels: tuple[str, ...] = (MAGNITUDE, DIRECTION, *SIZES[1:])
     losses: tuple[str, ...] = ("mse",)
     head: Head = "identity"
     size: int | None = None
     layers: int | None = None
+    quarters: int = 1
 
     @property
     def uses_seed(self) -> bool:
@@ -66,6 +75,7 @@ class Choice:
     head: Head
     size: int
     layers: int
+    quarters: int
 
 
 def choose(spec: AnalystSpec, preset: Preset) -> Choice:
@@ -93,4 +103,5 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
         head=preset.head,
         size=spec.size or preset.size or 0,
         layers=spec.layers or preset.layers or 0,
+        quarters=spec.quarters or preset.quarters,
     )

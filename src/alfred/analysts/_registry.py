@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 
-from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
+from alfred.analysts._presets import OPTIONS, AnalystSpec, Choice, Preset, choose
 from alfred.analysts._store import read_saved
 from alfred.core.contracts import Analyst, FittedAnalyst
 from alfred.core.errors import ConfigError, DataError
@@ -49,6 +49,8 @@ class AnalystDescription:
         loss: loss it trains on by default; "mse" for least squares and for a mean.
         notes_parameters: hidden weights by the notes' formula, None where it does not apply.
         parameters: all learnt numbers for the windows asked about, None where none were.
+        quarters: history it looks at by default.
+        options: of `OPTIONS` by name, the defaults.
         uses_seed: whether its forecasts depend on the seed; one seed is enough where they do not.
     """
 
@@ -58,6 +60,8 @@ class AnalystDescription:
     loss: str
     notes_parameters: int | None
     parameters: int | None
+    quarters: int
+    options: Mapping[str, str | int]
     uses_seed: bool
 
 
@@ -92,13 +96,13 @@ def restore_analyst(folder: Path) -> FittedAnalyst:
         raise DataError(f"{folder} holds an analyst that cannot be restored: {error}") from error
 
 
-def describe(name: str, columns: int | None = None, quarters: int = 1) -> AnalystDescription:
+def describe(name: str, columns: int | None = None, quarters: int | None = None) -> AnalystDescription:
     """What an analyst is. No weights are allocated.
 
     Args:
         name: preset.
         columns: feature columns to count parameters for; None leaves the count out.
-        quarters: quarters of history in a window.
+        quarters: quarters of history in a window; default the analyst's own.
 
     Raises:
         ConfigError: there is no such analyst.
@@ -112,7 +116,9 @@ def describe(name: str, columns: int | None = None, quarters: int = 1) -> Analys
         target=choice.label,
         loss=choice.loss,
         notes_parameters=file.notes_parameters(choice),
-        parameters=None if columns is None else file.parameters(choice, columns, quarters),
+        parameters=None if columns is None else file.parameters(choice, columns, quarters or choice.quarters),
+        quarters=choice.quarters,
+        options={option: getattr(choice, option) for option in OPTIONS},
         uses_seed=preset.uses_seed,
     )
 
@@ -123,7 +129,7 @@ def _file(family: str) -> AnalystFile:
 
 def _file_of(name: str) -> AnalystFile:
     """The file that offers a preset; only that file is imported where the name is right."""
-    family = name.split(".", 1)[0]
+    family = name.split(".", 1)[0].replace("-", "_")
     if family in plugin_names(PACKAGE) and name in _file(family).PRESETS:
         return _file(family)
     raise ConfigError(f"there is no analyst {name!r}; {suggestion(name, analyst_names())}")

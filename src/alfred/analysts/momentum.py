@@ -8,10 +8,10 @@ import numpy as np
 
 from alfred.analysts._linear import FittedLinear, fitted_linear, restore_linear
 from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
+from alfred.analysts._table import labels_to_learn
 from alfred.core.contracts import FitRecord, FittedAnalyst, Windows
 from alfred.core.errors import DataError
 from alfred.core.progress import Progress
-from alfred.training.rows import require_fit_rows, require_target
 from alfred.training.settings import TrainSettings
 
 COLUMN = "momentum_12_1"
@@ -31,21 +31,20 @@ class Momentum:
 
         Raises:
             DataError: the panel has no column momentum_12_1.
-            DataError, LeakError: as `require_fit_rows`.
+            DataError, LeakError: as `labels_to_learn`.
         """
-        require_fit_rows(train, valid)
-        require_target(train, self.target)
+        label, _ = labels_to_learn(train, valid, self.target)
         if COLUMN not in train.columns:
             raise DataError(f"momentum needs the column {COLUMN!r}, which the panel lacks; add it to the features.")
         begun = time.perf_counter()
         at = train.columns.index(COLUMN)
-        x, label = train.x[:, -1, at].astype(np.float64), np.asarray(train.y)
+        x = train.cells[train.index[:, -1], at].astype(np.float64)
         spread = x - x.mean()
         variation = float((spread**2).sum())
         slope = float((spread * label).sum()) / variation if variation > 0 else 0.0
         if variation == 0:
             self.progress.say(f"{COLUMN} is the same in all {len(train)} training rows; momentum forecasts their mean.")
-        weights = np.zeros(train.x.shape[1:])
+        weights = np.zeros((train.quarters, len(train.columns)))
         weights[-1, at] = slope
         record = FitRecord(parameters=2, seconds=time.perf_counter() - begun)
         return fitted_linear(self.spec, valid, weights, float(label.mean() - slope * x.mean()), record)

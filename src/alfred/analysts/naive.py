@@ -8,9 +8,9 @@ import numpy as np
 
 from alfred.analysts._linear import FittedLinear, fitted_linear, restore_linear
 from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
+from alfred.analysts._table import labels_to_learn
 from alfred.core.contracts import FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress
-from alfred.training.rows import require_fit_rows, require_target
 from alfred.training.settings import TrainSettings
 
 PRESETS = {"naive": Preset("mean of the training labels, for every row: the forecast to beat")}
@@ -27,13 +27,11 @@ class Naive:
         """Learn one number.
 
         Raises:
-            DataError, LeakError: as `require_fit_rows`.
+            DataError, LeakError: as `labels_to_learn`.
         """
-        require_fit_rows(train, valid)
-        require_target(train, self.target)
+        label, _ = labels_to_learn(train, valid, self.target)
         begun = time.perf_counter()
-        label = np.asarray(train.y)
-        weights = np.zeros(train.x.shape[1:])
+        weights = np.zeros((train.quarters, len(train.columns)))
         record = FitRecord(parameters=1, seconds=time.perf_counter() - begun)
         rises = float((label > 0).mean())
         return fitted_linear(self.spec, valid, weights, float(label.mean()), record, rise_share=rises)

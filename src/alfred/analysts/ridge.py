@@ -11,9 +11,9 @@ import numpy as np
 
 from alfred.analysts._linear import FittedLinear, fitted_linear, restore_linear
 from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
+from alfred.analysts._table import flat, labels_to_learn, of_least_loss
 from alfred.core.contracts import DIRECTION, FitRecord, FittedAnalyst, Floats, Windows
 from alfred.core.progress import Progress
-from alfred.training.rows import require_fit_rows, require_target
 from alfred.training.settings import TrainSettings
 
 PRESETS = {"ridge": Preset("linear regression on all columns, its penalty chosen on the validation rows")}
@@ -33,23 +33,20 @@ class Ridge:
         """Learn weights for every penalty of the grid and keep those with the smallest validation error.
 
         Raises:
-            DataError, LeakError: as `require_fit_rows`.
+            DataError, LeakError: as `labels_to_learn`.
         """
-        require_fit_rows(train, valid)
-        require_target(train, self.target)
+        y, valid_y = labels_to_learn(train, valid, self.target)
         begun = time.perf_counter()
-        x, y = _flat(train), np.asarray(train.y)
+        x = flat(train)
         penalties = np.array(PENALTIES_PER_ROW) * len(y)
         weights = ridge_path(x - x.mean(axis=0), y - y.mean(), penalties)
         intercepts = y.mean() - x.mean(axis=0) @ weights
-        means = _flat(valid) @ weights + intercepts
+        means = flat(valid) @ weights + intercepts
         if self.target == DIRECTION:
             means = np.clip(means, 0.0, 1.0)
-        errors = ((means - np.asarray(valid.y)[:, None]) ** 2).mean(axis=0)
-        # Of equal errors the largest penalty, which claims least.
-        best = len(errors) - 1 - int(errors[::-1].argmin())
+        best = of_least_loss(((means - valid_y[:, None]) ** 2).mean(axis=0))
         record = FitRecord(parameters=len(weights) + 1, seconds=time.perf_counter() - begun)
-        chosen = weights[:, best].reshape(train.x.shape[1:])
+        chosen = weights[:, best].reshape(train.quarters, len(train.columns))
         details: dict[str, float | str] = {"penalty": float(penalties[best])}
         return fitted_linear(self.spec, valid, chosen, float(intercepts[best]), record, details=details)
 
@@ -63,10 +60,6 @@ def ridge_path(x: Floats, y: Floats, penalties: Floats) -> Floats:
     shrunk = (vectors.T @ (x.T @ y))[:, None] / (np.maximum(scale, 0.0)[:, None] + penalties)
     weights: Floats = vectors @ shrunk
     return weights
-
-
-def _flat(windows: Windows) -> Floats:
-    return windows.x.reshape(len(windows), -1).astype(np.float64)
 
 
 def create(spec: AnalystSpec, train_settings: TrainSettings, seed: int, progress: Progress) -> Ridge:  # noqa: ARG001

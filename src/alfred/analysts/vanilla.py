@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as f
 
 from alfred.analysts._network import Build, NetworkAnalyst, empty_network, restore_network
-from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
-from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, FittedAnalyst
+from alfred.analysts._presets import SIZES, AnalystSpec, Choice, Preset, choose
+from alfred.core.contracts import DIRECTION, FittedAnalyst
 from alfred.core.errors import ConfigError
 from alfred.core.progress import Progress
 from alfred.training.compute import parameters_of
@@ -32,14 +32,14 @@ def _presets() -> dict[str, Preset]:
             f"{shape}, sigmoid head: probability of a rise", (DIRECTION,), _DIRECTIONS, "sigmoid", size, layers
         )
         presets[f"vanilla.{word}.identity"] = Preset(
-            f"{shape}, linear head: magnitude", (MAGNITUDE, EXCESS), _PLAIN, "identity", size, layers
+            f"{shape}, linear head: magnitude", SIZES, _PLAIN, "identity", size, layers
         )
         presets[f"vanilla.{word}.tanh"] = Preset(
-            f"{shape}, tanh head: magnitude within -100% and +100%", (MAGNITUDE, EXCESS), _SIGNED, "tanh", size, layers
+            f"{shape}, tanh head: magnitude within -100% and +100%", SIZES, _SIGNED, "tanh", size, layers
         )
     presets[_COMPRESSION] = Preset(
         "5 layers, each half of the one before and then back (1024 to 256), tanh head: magnitude",
-        (MAGNITUDE, EXCESS),
+        SIZES,
         _SIGNED,
         "tanh",
         1024,

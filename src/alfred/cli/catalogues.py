@@ -18,6 +18,7 @@ def add_to(app: typer.Typer) -> None:
 
 def features(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One column, in full.")] = "") -> None:
     """List the panel's columns, or print one with its formula, unit, source and what missing means."""
+    from alfred.core.contracts import LABELS
     from alfred.panel.catalogue import catalogue, feature
 
     if name:
@@ -39,7 +40,7 @@ def features(name: Annotated[str, typer.Argument(metavar="[NAME]", help="One col
         for column in columns:
             out.print(f"  {column.name:<30}{column.formula} [dim]({column.unit}; {column.scaling})[/]", soft_wrap=True)
     out.print(
-        "The labels PQ, PM and excess are no features; `alfred features NAME` prints one column in full.",
+        f"The labels {', '.join(LABELS)} are no features; `alfred features NAME` prints one column in full.",
         soft_wrap=True,
     )
 

@@ -3,6 +3,7 @@
 Shapes use these letters: N rows, L quarters of history, F columns, D decision dates, S symbols, T sessions.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,16 +25,27 @@ MAGNITUDE = "PM"
 """Label: relative change of the close over the horizon (0.05 is +5%)."""
 EXCESS = "excess"
 """Label: PM less the market index's relative change over the same dates."""
+RANK = "rank"
+"""Label: centred rank of PM among the names of the date, between -0.5 (worst) and 0.5."""
+VELOCITY = "velocity"
+"""Label: PM in units of the deviation that the name's volatility before the date lets expect over the horizon."""
+TOTAL = "total_return"
+"""Label: as PM, with dividends reinvested."""
+LABELS = (MAGNITUDE, DIRECTION, EXCESS, RANK, VELOCITY, TOTAL)
+"""All labels, in the order of tables."""
 
 
 @dataclass(frozen=True)
 class Windows:
     """The rows an analyst may look at: scaled features up to each row's decision date, and, in training, the label.
 
+    A symbol's quarter stands in `cells` once, however many rows look back at it.
+
     Attributes:
-        x: (N, L, F) float32. Scaled with training rows only. A missing value is 0 (the training centre) and the
-            indicator column of its feature is 1. Quarter L-1 is the decision date's own.
-        seen: (N, L) bool. False where the symbol had no history yet; those quarters of `x` are all 0.
+        cells: (C, F) float32 features of a symbol in a quarter, scaled with training rows only. A missing value is 0
+            (the training centre); indicator columns say where. Row 0 is the empty cell, all 0.
+        index: (N, L) int32 rows of `cells`, 0 where the symbol had no history yet. Quarter L-1 is the decision
+            date's own.
         columns: F names; indicator columns are called "missing:<feature>".
         dates: (N,) decision dates, datetime64[D].
         symbols: (N,) tickers.
@@ -42,8 +54,8 @@ class Windows:
         y: (N,) float64 label without missing values, or None in rows handed out for forecasting.
     """
 
-    x: NDArray[np.float32]
-    seen: Bools
+    cells: NDArray[np.float32]
+    index: NDArray[np.int32]
     columns: tuple[str, ...]
     dates: Dates
     symbols: Names
@@ -52,36 +64,97 @@ class Windows:
     y: Floats | None = None
 
     def __post_init__(self) -> None:
-        rows = len(self.dates)
-        if self.x.ndim != 3 or self.x.shape[0] != rows or self.x.shape[2] != len(self.columns):
+        rows, width = len(self.dates), len(self.columns)
+        if self.cells.ndim != 2 or self.cells.shape[1] != width or self.cells.dtype != np.float32:
             raise DataError(
-                f"windows of {rows} rows and {len(self.columns)} columns need x of shape "
-                f"({rows}, quarters, {len(self.columns)}), got {self.x.shape}."
+                f"windows of {width} columns need float32 cells of shape (cells, {width}), "
+                f"got {self.cells.dtype} of {self.cells.shape}."
             )
-        if self.seen.shape != self.x.shape[:2] or len(self.symbols) != rows:
-            raise DataError(f"seen {self.seen.shape} and symbols ({len(self.symbols)},) must match x {self.x.shape}.")
-        if not np.isfinite(self.x).all():
+        if not len(self.cells) or self.cells[0].any():
+            raise DataError("the first cell of windows is the empty one, which history that is not there points at.")
+        if not np.isfinite(self.cells).all():
             raise DataError("windows hold values that are not finite; scaling must replace missing ones by 0.")
+        if self.index.ndim != 2 or len(self.index) != rows or not self.index.shape[1] or self.index.dtype != np.int32:
+            raise DataError(
+                f"windows of {rows} rows need an int32 index of shape ({rows}, quarters), "
+                f"got {self.index.dtype} of {self.index.shape}."
+            )
+        if self.index.size and (self.index.min() < 0 or self.index.max() >= len(self.cells)):
+            raise DataError(f"the index of windows points outside their {len(self.cells)} cells.")
+        if len(self.symbols) != rows:
+            raise DataError(f"windows of {rows} rows need as many symbols, got {len(self.symbols)}.")
         if self.y is not None and (self.y.shape != (rows,) or not np.isfinite(self.y).all()):
             raise DataError(f"labels must be {rows} finite numbers, got shape {self.y.shape}; drop rows without label.")
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        x: NDArray[np.float32],
+        seen: Bools,
+        columns: tuple[str, ...],
+        dates: Dates,
+        symbols: Names,
+        target: str,
+        horizon_quarters: int = 1,
+        y: Floats | None = None,
+    ) -> Self:
+        """Windows from dense arrays, every quarter of every row a cell of its own; for small uses.
+
+        Args:
+            x: (N, L, F) features, 0 where `seen` is False.
+            seen: (N, L) whether the symbol had history there.
+
+        Raises:
+            DataError: shapes do not match, or a quarter that is not seen holds values.
+        """
+        if x.ndim != 3 or seen.shape != x.shape[:2]:
+            raise DataError(f"windows need x (rows, quarters, columns) and seen to match, got {x.shape}, {seen.shape}.")
+        if x[~seen].any():
+            raise DataError("windows hold values in quarters that are not seen; these must be 0.")
+        cells = np.concatenate([np.zeros((1, x.shape[2]), np.float32), x[seen].astype(np.float32)])
+        index = np.where(seen, np.cumsum(seen.ravel()).reshape(seen.shape), 0).astype(np.int32)
+        return cls(cells, index, columns, dates, symbols, target, horizon_quarters, y)
 
     def __len__(self) -> int:
         return len(self.dates)
 
-    def rows(self, which: NDArray[Any]) -> Self:
-        """The rows selected by a boolean mask or by positions."""
-        return replace(
-            self,
-            x=self.x[which],
-            seen=self.seen[which],
-            dates=self.dates[which],
-            symbols=self.symbols[which],
-            y=None if self.y is None else self.y[which],
+    @property
+    def quarters(self) -> int:
+        """L, quarters of history in a row."""
+        return int(self.index.shape[1])
+
+    @property
+    def seen(self) -> Bools:
+        """(N, L) bool, False where the symbol had no history yet."""
+        return self.index > 0
+
+    @property
+    def x(self) -> NDArray[np.float32]:
+        """(N, L, F) float32, a copy L times the size of the cells; what can gather from them part by part should."""
+        return self.cells[self.index]
+
+    def rows(self, which: NDArray[Any] | slice) -> Self:
+        """The rows selected by a boolean mask, by positions or by a slice. They share the cells."""
+        return self._with(
+            {
+                "index": self.index[which],
+                "dates": self.dates[which],
+                "symbols": self.symbols[which],
+                "y": None if self.y is None else self.y[which],
+            }
         )
 
     def without_labels(self) -> Self:
         """The same rows as they are handed out for forecasting."""
-        return replace(self, y=None)
+        return self._with({"y": None})
+
+    def _with(self, parts: dict[str, Any]) -> Self:
+        """Fewer rows or no label. A part of what is valid is valid: the cells are not looked at again."""
+        part = copy.copy(self)
+        for name, value in parts.items():
+            object.__setattr__(part, name, value)
+        return part
 
 
 @dataclass(frozen=True)

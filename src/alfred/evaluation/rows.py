@@ -1,5 +1,6 @@
 """Forecasts beside what came, as dense arrays: every seed of one analyst on the same rows, sorted by quarter."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from alfred.core.calendar import Dates
-from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, Floats, Names
+from alfred.core.contracts import DIRECTION, LABELS, MAGNITUDE, Floats, Names
 from alfred.core.errors import DataError
 
 FORECAST_COLUMNS = ("mean", "lower", "upper", "prob_up")
-LABELS = (DIRECTION, MAGNITUDE, EXCESS)
 _KEYS = ("analyst", "seed", "symbol", "as_of", "target")
 
 
@@ -20,7 +20,7 @@ class ForecastRows:
     """One analyst's forecasts of one target: S seeds, N rows of Q quarters, sorted by date, then symbol.
 
     Attributes:
-        target: the label that is forecast (PQ, PM or excess).
+        target: the label that is forecast.
         seeds: S seeds.
         quarters: (Q,) decision dates, ascending.
         starts: (Q,) position of each quarter's first row.
@@ -72,11 +72,7 @@ def forecast_rows(forecasts: pl.DataFrame, analyst: str, target: str | None = No
         DataError: columns are absent; there are no rows, or none with a realised label; targets are mixed; a forecast
             is not finite; a row is there twice; or the seeds do not cover the same rows.
     """
-    absent = [name for name in (*_KEYS, *FORECAST_COLUMNS, *LABELS) if name not in forecasts.columns]
-    if absent:
-        raise DataError(
-            f"the forecasts lack the columns {', '.join(absent)}; take them from a run's forecasts.parquet."
-        )
+    _require(forecasts, (*_KEYS, *FORECAST_COLUMNS))
     own = forecasts.filter(pl.col("analyst") == analyst)
     targets = own["target"].unique().sort().to_list()
     if target is None and len(targets) > 1:
@@ -89,12 +85,21 @@ def forecast_rows(forecasts: pl.DataFrame, analyst: str, target: str | None = No
     if wanted not in LABELS:
         raise DataError(f"the target {wanted!r} of {analyst} is no label; labels are {', '.join(LABELS)}.")
     needed = sorted({wanted, DIRECTION, MAGNITUDE})
+    _require(forecasts, needed)
     known = own.with_columns(pl.col(*needed).cast(pl.Float64).fill_nan(None)).drop_nulls(needed)
     if known.is_empty():
         raise DataError(
             f"none of the {own.height} forecasts by {analyst} has a realised {wanted} yet; test earlier dates."
         )
     return _dense(known.sort("seed", "as_of", "symbol"), analyst, wanted, own.height - known.height)
+
+
+def _require(forecasts: pl.DataFrame, columns: Sequence[str]) -> None:
+    absent = [name for name in columns if name not in forecasts.columns]
+    if absent:
+        raise DataError(
+            f"the forecasts lack the columns {', '.join(absent)}; take them from a run's forecasts.parquet."
+        )
 
 
 def check_same_rows(rows: ForecastRows, analyst: str, naive: ForecastRows) -> None:

@@ -1,8 +1,8 @@
 """What a study reads from the lake: bars, index and baskets, pinned to table versions."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -10,10 +10,11 @@ from alfred.core.calendar import day
 from alfred.core.contracts import Bars
 from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
+from alfred.core.plugins import plugin_names
 from alfred.evaluation.protocols import check_baskets
 from alfred.experiments.study import DataSettings, UniverseSettings
 from alfred.lake.contracts import ProviderDescription
-from alfred.lake.ingest import ensure, provider
+from alfred.lake.ingest import PROVIDERS, ensure, provider
 from alfred.lake.matrix import bar_matrix, series_bars
 from alfred.lake.store import Lake, View
 from alfred.panel.tables import Tables
@@ -40,6 +41,12 @@ class Market:
     index_name: str
     index: pl.DataFrame
 
+    @property
+    def levels_usable(self) -> bool:
+        """Whether quoted levels can be had: prices are not adjusted backwards, or only for splits that are at hand."""
+        about = self.description
+        return not about.levels_know_the_future or "actions" in about.tables
+
     def digest(self) -> str:
         """Digest of every price and index level in the study's span, and of when each became known."""
         times = [frame.select(pl.col("date", "known_at").to_physical()) for frame in (self.bars, self.index)]
@@ -51,9 +58,33 @@ class Market:
         )  # fmt: skip
 
     def tables(self, symbols: Sequence[str] | None = None) -> Tables:
-        """Everything that the lake knows of some symbols; default all that have prices."""
+        """Everything that the lake knows of some symbols; default all that have prices.
+
+        Prices are the provider's own, and so are the splits that they were adjusted for. All else is from whichever
+        provider knows it, but invented rows stand only beside invented prices. Tickers that the symbols were renamed
+        to come along.
+        """
+        if symbols is not None:
+            symbols = self._with_heirs(symbols)
         bars = self.bars if symbols is None else self.bars.filter(pl.col("symbol").is_in(list(symbols)))
-        return Tables.of(self.view, bars, self.index, symbols)
+        about = self.description
+        found = Tables.of(self.view, bars, self.index, symbols)
+        if about.invented:
+            return found.where(pl.col("source") == about.name)
+        tables = found.where(~pl.col("source").is_in(_sources(lambda provider: provider.invented)))
+        adjusted = pl.col("source").is_in(_sources(lambda provider: provider.adjusts_earnings))
+        tables = replace(tables, earnings=as_reported(tables.earnings, tables.actions, adjusted))
+        own = tables.actions.filter(pl.col("source") == about.name)
+        return replace(tables, actions=own) if "actions" in about.tables else tables
+
+    def _with_heirs(self, symbols: Sequence[str]) -> list[str]:
+        """The symbols, and those that they were renamed to: a label follows the holder."""
+        renames = self.view.actions().filter(pl.col("kind") == "rename").select("symbol", "new_symbol").rows()
+        priced = set(self.bars["symbol"].unique())
+        found = set(symbols)
+        while heirs := {new for old, new in renames if old in found and new in priced} - found:
+            found |= heirs
+        return sorted(found)
 
     def matrix(self, symbols: tuple[str, ...] | None = None) -> Bars:
         """Dense bars, of all symbols or of some in their order."""
@@ -153,3 +184,28 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
 
 def _end_of(text: str) -> dt.datetime:
     return dt.datetime.combine(dt.date.fromisoformat(str(day(text))), dt.time.max, dt.UTC)
+
+
+def as_reported(earnings: pl.DataFrame, actions: pl.DataFrame, adjusted: pl.Expr) -> pl.DataFrame:
+    """Earnings per share as they were announced: where a source divided them by later splits, that is undone.
+
+    Args:
+        earnings, actions: rows of these tables.
+        adjusted: which rows of `earnings` were divided by all splits since.
+    """
+    splits = actions.filter(pl.col("kind") == "split", pl.col("ratio") > 0).unique(["symbol", "date"], keep="first")
+    rows = earnings.with_row_index("row")
+    announced = pl.coalesce("announced", pl.col("known_at").dt.date())
+    later = rows.filter(adjusted).select("row", "symbol", announced.alias("announced")).join(
+        splits.select("symbol", "ratio", split="date"), on="symbol"
+    )  # fmt: skip
+    factors = later.filter(pl.col("split") > pl.col("announced")).group_by("row").agg(pl.col("ratio").product())
+    factor = pl.col("ratio").fill_null(1.0)
+    known = rows.join(factors, on="row", how="left", maintain_order="left")
+    return known.with_columns(pl.col("reported_eps", "estimated_eps", "surprise") * factor).drop("row", "ratio")
+
+
+def _sources(which: Callable[[ProviderDescription], bool]) -> list[str]:
+    """Names of the providers that `which` picks."""
+    descriptions = [provider(name).DESCRIPTION for name in plugin_names(PROVIDERS)]
+    return [about.name for about in descriptions if which(about)]

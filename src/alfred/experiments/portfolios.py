@@ -10,7 +10,7 @@ from alfred.backtest.contracts import Account, AccountStatistics, LedgerEntry, R
 from alfred.backtest.run import backtest, benchmarks
 from alfred.backtest.statistics import drawdowns
 from alfred.core.calendar import day, decision_dates
-from alfred.core.contracts import DIRECTION, EXCESS, Bars
+from alfred.core.contracts import DIRECTION, EXCESS, RANK, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.experiments.market import Market
@@ -48,8 +48,8 @@ def run_portfolios(
     """Trade the evaluation basket over the test quarters.
 
     `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. The naive forecast
-    does not trade: it is the same for all names, and no rule of the notes can choose by it. Nor do forecasts of the
-    excess over the market: to trade those alone would need a hedge that the notes' rules do not know.
+    does not trade: it is the same for all names, and no rule of the notes can choose by it. Nor do forecasts
+    against the market or the other names: to trade those alone would need a hedge that the notes' rules do not know.
     """
     forecast = set(forecasts["symbol"].unique())
     absent = [symbol for symbol in symbols if symbol not in forecast]
@@ -114,8 +114,8 @@ def why_not_traded(analyst: str, target: str, strategy: str) -> str:
     """Why a strategy of the notes does not trade an analyst's forecasts; empty where it does."""
     if family(analyst) == NAIVE:
         return f"{analyst} says the same of all names, and no rule of the notes can choose by it"
-    if target == EXCESS:
-        return f"{analyst} forecasts the excess over the market, which no rule of the notes trades alone"
+    if target in {EXCESS, RANK}:
+        return f"{analyst} forecasts names against one another ({target}), which no rule of the notes trades alone"
     if strategy == MAGNITUDE_CHOICE and target == DIRECTION:
         return f"{strategy} needs forecasts of a size, but {analyst} forecasts direction"
     return ""

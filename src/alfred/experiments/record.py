@@ -5,14 +5,15 @@
 | `run.json` | the `RunRecord` | |
 | `study.toml` | the study with every default written out | |
 | `forecasts.parquet` | a forecast | the keys fold, analyst, seed, symbol, as_of, realised_on, target; \
-the forecast mean, lower, upper, prob_up, level (nominal coverage); what came PM, PQ, excess (null until known) |
+the forecast mean, lower, upper, prob_up, level (nominal coverage); what came PM, PQ, excess, rank, \
+velocity, total_return (null until known) |
 | `quarters.parquet` | an analyst's test quarter, over its seeds | analyst, as_of, rank_ic, accuracy, rise_share, rows |
 | `curves.parquet` | an epoch | analyst, seed, fold, epoch, train_loss, valid_loss, learning_rate, best |
 | `accounts.parquet` | an account's session | portfolio, date, value, drawdown |
 | `ledger.parquet` | a ledger line | portfolio, date, action, symbol, price, reading, profit |
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +51,12 @@ class DataSummary:
 
 @dataclass(frozen=True)
 class PanelSummary:
-    """Decision dates and feature columns; `missing_share` maps a used column to its share of missing cells."""
+    """Decision dates and feature columns.
+
+    `missing_share` maps a used column to its share of missing cells, and `labels` each way in which a label came about
+    (traded, a delisting's return, a default for one, none yet) to how many rows it made. `members` is the index whose
+    members of each date were the universe, empty where all names with a price were.
+    """
 
     digest: str
     first: str
@@ -60,6 +66,8 @@ class PanelSummary:
     missing_share: dict[str, float]
     left_out: tuple[LeftOut, ...] = ()
     rows_without_label: int = 0
+    labels: dict[str, int] = field(default_factory=dict)
+    members: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ import polars as pl
 
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION
-from alfred.core.digest import code_digest, digest_of
 from alfred.core.errors import DataError
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
@@ -28,8 +27,9 @@ from alfred.evaluation.protocols import question
 from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import overall_verdict
-from alfred.experiments.market import Market, choose_baskets, read_market
+from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
+from alfred.experiments.prepared import prepare, read_inputs, run_digest
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
@@ -43,9 +43,8 @@ from alfred.experiments.record import (
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import NAIVE, Study, entry_name, target_of
 from alfred.experiments.walkforward import Fit, WalkForward, curve_rows
-from alfred.lake.store import Lake
-from alfred.panel.build import build_panel
 from alfred.panel.catalogue import catalogue
+from alfred.panel.labels import STOPPED_PRICES
 from alfred.panel.panel import Panel
 from alfred.panel.scaling import scaling_rules
 from alfred.training.compute import device_of
@@ -91,26 +90,25 @@ def run_study(
     """
     progress = progress or Silent()
     clock = _Clock(progress, [])
-    stages = Stages(home.stages)
     clock.start("data")
-    market = read_market(Lake(home.lake), study.data, versions)
-    baskets = choose_baskets(market, study.universe)
-    prices = market.digest()
+    inputs = read_inputs(study, home, versions)
+    market, baskets = inputs.market, inputs.baskets
     clock.stop("data")
-    digest = _digest(study, prices, baskets)
+    digest = run_digest(study, inputs)
     folder = home.runs / f"{study.name}-{digest[:10]}"
     if (folder / "run.json").is_file():
         progress.say(f"this study was finished before, with the same data and code: {folder}")
         return folder
 
     clock.start("panel")
-    panel, resumed = _panel(study, market, prices, baskets, stages)
-    clock.stop("panel", resumed)
+    prepared = prepare(study, home, inputs)
+    panel = prepared.panel
+    clock.stop("panel", prepared.resumed)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
     _check_before_training(study, market, panel, folds, baskets)
 
     walk = WalkForward(
-        panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train, stages
+        panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train, Stages(home.stages)
     )
     specs = with_naive(study.analysts)
     fits, forecasts = _forecasts(walk, specs, study.seeds, clock)
@@ -130,11 +128,11 @@ def run_study(
         protocol=study.universe.protocol,
         question=question(study.universe.protocol),
         verdict=overall_verdict(scorecards),
-        warnings=_warnings(market, panel, folds, portfolios),
+        warnings=_warnings(market, walk, portfolios),
         data=_data_summary(market, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
-        panel=_panel_summary(panel, walk.panel_digest),
+        panel=_panel_summary(study, panel, walk.panel_digest),
         folds=tuple(_fold_summary(walk, fold) for fold in folds),
         seeds=study.seeds,
         scorecards=scorecards,
@@ -174,22 +172,6 @@ def with_naive(specs: Sequence[AnalystSpec]) -> tuple[AnalystSpec, ...]:
     return (*naive, *(spec for spec in specs if spec.name != NAIVE))
 
 
-def _panel(study: Study, market: Market, prices: str, baskets: Baskets, stages: Stages) -> tuple[Panel, bool]:
-    usable = not market.description.levels_know_the_future
-    symbols = sorted({*baskets.training, *baskets.evaluation})
-    inputs = {
-        "market": prices,
-        "symbols": symbols,
-        "settings": study.panel.model_dump(mode="json"),
-        "levels_usable": usable,
-    }
-
-    def compute(folder: Path) -> None:
-        build_panel(market.tables(symbols), study.panel, usable).save(folder)
-
-    return stages.run("panel", inputs, compute, Panel.load)
-
-
 def _check_before_training(study: Study, market: Market, panel: Panel, folds: Sequence[Fold], baskets: Baskets) -> None:
     """Refuse now what would only fail after hours of training.
 
@@ -210,13 +192,6 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
                 f"only {known} of {len(tested)} test quarter(s) has a label {target} by the end of the data; an "
                 "evaluation needs at least 2. Test earlier quarters or bring longer data."
             )
-
-
-def _digest(study: Study, prices: str, baskets: Baskets) -> str:
-    """Names the run: its settings, the names they led to, the prices and the code; not where the study lies."""
-    settings = study.model_dump(mode="json")
-    settings["universe"]["baskets"] = None
-    return digest_of(settings, baskets.training, baskets.evaluation, prices, code_digest())
 
 
 def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFrame) -> tuple[Scorecard, ...]:
@@ -241,7 +216,7 @@ def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFr
     return tuple(cards)
 
 
-def _warnings(market: Market, panel: Panel, folds: Sequence[Fold], portfolios: Portfolios) -> tuple[str, ...]:
+def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
     """What a reader must know before any figure."""
     found = []
     if market.description.survivors_only:
@@ -249,12 +224,27 @@ def _warnings(market: Market, panel: Panel, folds: Sequence[Fold], portfolios: P
             "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and "
             "the share of rising quarters are higher than an investor of the time could have expected."
         )
-    levels = [name for name in panel.features if catalogue()[name].is_level]
-    if levels and market.description.levels_know_the_future:
+    levels = [name for name in walk.panel.features if catalogue()[name].is_level]
+    if levels and not market.levels_usable:
         found.append(
             f"Look-ahead: {', '.join(levels)} is a price level adjusted backwards; it knows later splits and dividends."
         )
-    quarters = sum(len(fold.test) for fold in folds)
+    stopped = walk.panel.labels.came_about(walk.panel.listed).get(STOPPED_PRICES, 0)
+    if stopped:
+        found.append(
+            f"Ends unknown: the prices of {stopped} rows stop before their label's date and no action says why; what "
+            "their holders lost is in no figure here."
+        )
+    unmarked = walk.unmarked()
+    if unmarked:
+        worst = sorted(unmarked.items(), key=lambda item: -item[1])
+        named = ", ".join(f"{name} ({share:.0%})" for name, share in worst[:5])
+        more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
+        found.append(
+            f"Missing only in the test: {named}{more}. Training rows always held these columns, so that analysts could "
+            "not learn what their absence means, and take their mean for it."
+        )
+    quarters = sum(len(fold.test) for fold in walk.folds)
     if quarters < 40:
         found.append(f"Few dates: {quarters} test quarters can show only large effects.")
     found += portfolios.warnings
@@ -275,7 +265,7 @@ def _data_summary(market: Market, study: Study) -> DataSummary:
     )
 
 
-def _panel_summary(panel: Panel, digest: str) -> PanelSummary:
+def _panel_summary(study: Study, panel: Panel, digest: str) -> PanelSummary:
     missing = np.isnan(panel.values[panel.listed]).mean(axis=0)
     return PanelSummary(
         digest=digest,
@@ -286,6 +276,8 @@ def _panel_summary(panel: Panel, digest: str) -> PanelSummary:
         missing_share={name: float(share) for name, share in zip(panel.features, missing, strict=True)},
         left_out=tuple(LeftOut(name, reason) for name, reason in panel.left_out.items()),
         rows_without_label=int((panel.listed & np.isnan(panel.labels.of(DIRECTION))).sum()),
+        labels=panel.labels.came_about(panel.listed),
+        members=study.panel.members,
     )
 
 

@@ -151,7 +151,7 @@ class Study(Settings):
         names = [entry_name(spec) for spec in value]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
-            raise ValueError(f"{repeated} is named twice; a study tells its analysts apart by name and label")
+            raise ValueError(f"{repeated} is named twice; a study tells its analysts apart by name and options")
         return value
 
     @model_validator(mode="after")
@@ -175,9 +175,17 @@ def target_of(spec: AnalystSpec) -> str:
 
 
 def entry_name(spec: AnalystSpec) -> str:
-    """What a study's analyst is called in results: its name, and its label where that is not its own."""
-    own = describe(spec.name).target
-    return spec.name if spec.label in {None, own} else f"{spec.name}:{spec.label}"
+    """What a study's analyst is called in results: its name, and after a colon all in which it differs from its preset.
+
+    `lstm.medium.extractors.tanh:excess-quarters24-size64`.
+    """
+    about = describe(spec.name)
+    parts = [] if spec.label in {None, about.target} else [str(spec.label)]
+    for option, default in about.options.items():
+        value = getattr(spec, option)
+        if value not in {None, default}:
+            parts.append(str(value) if isinstance(value, str) else f"{option}{value}")
+    return ":".join([spec.name, *(["-".join(parts)] if parts else [])])
 
 
 def family(entry: str) -> str:

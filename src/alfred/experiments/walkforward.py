@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
-from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, FitRecord, Forecast, Windows
+from alfred.core.contracts import LABELS, FitRecord, Forecast, Windows
 from alfred.core.progress import Progress, Silent
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.stages import Stages
@@ -19,7 +19,6 @@ from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
 from alfred.training.settings import TrainSettings
 
-LABELS = (MAGNITUDE, DIRECTION, EXCESS)
 _RECORD = TypeAdapter(FitRecord)
 
 
@@ -59,20 +58,33 @@ class WalkForward:
         """Digest of the panel."""
         return self.panel.digest()
 
-    def parts(self, fold: Fold, target: str) -> tuple[Windows, Windows, Windows]:
+    def parts(self, fold: Fold, target: str, quarters: int = 1) -> tuple[Windows, Windows, Windows]:
         """Training, validation and test windows of a fold; the test windows carry no labels.
+
+        Args:
+            target: label.
+            quarters: of history in a window.
 
         Raises:
             LeakError: the fold's labels reach into its next part.
         """
         horizon = self.panel.labels.horizon_quarters
         check_fold(fold, self.panel.dates, horizon, self.split_settings.embargo_quarters)
-        maker = WindowMaker.fit(self.panel, fold.train, self.training, self.panel_settings)
+        maker = WindowMaker.fit(self.panel, fold.train, self.training, self.panel_settings, quarters)
         return (
             maker.windows(fold.train, self.training, target, labelled=True),
             maker.windows(fold.valid, self.training, target, labelled=True),
             maker.windows(fold.test, self.evaluation, target, labelled=False),
         )
+
+    def unmarked(self) -> dict[str, float]:
+        """Columns that a fold's training rows always held and its test rows lack, with the largest share that does."""
+        shares: dict[str, float] = {}
+        for fold in self.folds:
+            maker = WindowMaker.fit(self.panel, fold.train, self.training, self.panel_settings)
+            for name, share in maker.unmarked(fold.test, self.evaluation).items():
+                shares[name] = max(share, shares.get(name, 0.0))
+        return shares
 
     def forecast(self, spec: AnalystSpec, seeds: Sequence[int], progress: Progress) -> tuple[list[Fit], pl.DataFrame]:
         """Fit and forecast every fold with every seed; an analyst without randomness needs one seed only.
@@ -110,7 +122,7 @@ class WalkForward:
         }
 
         def compute(folder: Path) -> None:
-            train, valid, test = self.parts(fold, target_of(spec))
+            train, valid, test = self.parts(fold, target_of(spec), spec.quarters or describe(spec.name).quarters)
             analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
             fitted = analyst.fit(train, valid)
             _rows(test, fitted.predict(test)).write_parquet(folder / "forecasts.parquet")
@@ -148,7 +160,7 @@ def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:
 
 
 def outcomes(panel: Panel) -> pl.DataFrame:
-    """What came after each forecast: columns symbol, as_of, realised_on, PM, PQ, excess; null until known."""
+    """What came after each forecast: columns symbol, as_of, realised_on and every label; null until known."""
     dates, symbols = len(panel.dates), len(panel.symbols)
     frame = pl.DataFrame(
         {

@@ -18,9 +18,11 @@ class ProviderDescription:
         tables: tables of the lake that it fills.
         note: one or two sentences on what it is and what it lacks.
         kind: "bundled" comes with a package or is computed, "file" reads the user's files, "network" asks a service.
+        invented: its companies and series exist nowhere; they never mix with those of other providers.
         survivors_only: its names were chosen with knowledge of who survived.
         levels_know_the_future: its prices were adjusted backwards and the adjustments are not at hand, so that an
             early price level reveals later splits and dividends. Ratios are unaffected.
+        adjusts_earnings: its earnings per share are divided by the splits since, as its prices are.
         market_series: name in the table `series` of the index that excess returns and beta refer to; empty where the
             provider brings none.
         key_variable: environment variable that holds the service's key; empty where none is needed.
@@ -32,8 +34,10 @@ class ProviderDescription:
     tables: tuple[str, ...]
     note: str
     kind: Literal["bundled", "file", "network"] = "bundled"
+    invented: bool = False
     survivors_only: bool = False
     levels_know_the_future: bool = False
+    adjusts_earnings: bool = False
     market_series: str = ""
     key_variable: str = ""
     requests_per_second: float = 2.0

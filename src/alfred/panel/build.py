@@ -1,17 +1,21 @@
 """From the lake to a panel."""
 
 import fnmatch
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 
 from alfred.core.calendar import Dates, decision_dates
-from alfred.core.contracts import Floats
+from alfred.core.contracts import Bools, Floats
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.panel.catalogue import Feature, catalogue, column
+from alfred.panel.cross_section import CrossSection, cross_section, tells_apart
 from alfred.panel.history import BarHistory
 from alfred.panel.labels import labels
+from alfred.panel.labels import listed as listed_on
+from alfred.panel.membership import members_on
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.sources import Sources
@@ -48,21 +52,64 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
     for name in [name for name, reason in left_out.items() if reason == KNOWS_LATER]:
         if not np.isfinite(column(sources, catalogue()[name])).any():
             left_out[name] = _missing(name)
-    columns = {feature.name: column(sources, feature) for feature in chosen}
-    for name in [name for name, values in columns.items() if not np.isfinite(values).any()]:
-        del columns[name]
-        left_out[name] = _missing(name)
-    if not columns:
+    listed = listed_on(history, tables.actions)
+    if settings.members:
+        listed &= members_on(tables.members, settings.members, dates, history.symbols, listed)
+    if not listed.any():
+        raise DataError(
+            f"no name with a price belongs to {settings.members!r} on any date; bring prices of its members."
+        )
+    kinds = cross_sections(chosen, settings.cross_section)
+    names, cells = [], []
+    for feature in chosen:
+        values = np.where(listed, column(sources, feature), np.nan)
+        if not np.isfinite(values).any():
+            left_out[feature.name] = _missing(feature.name)
+            continue
+        if feature.name in kinds:
+            values = _compared(feature.name, values, listed, kinds[feature.name])
+        names.append(feature.name)
+        cells.append(values)
+    if not cells:
         raise DataError("none of the selected features has a single value; choose others or bring more data.")
     return Panel(
         dates=dates,
         symbols=history.symbols,
-        features=tuple(columns),
-        values=np.stack(list(columns.values()), axis=2),
-        listed=history.listed,
-        labels=labels(history, _level_on(market, dates), settings.horizon_quarters),
+        features=tuple(names),
+        values=np.stack(cells, axis=2),
+        listed=listed,
+        labels=labels(
+            history, bars, _level_on(market, dates), settings.horizon_quarters,
+            volatility=column(sources, catalogue()["realised_volatility"]), actions=tables.actions,
+            settings=settings.labels, universe=listed,
+        ),
         left_out=left_out,
-    )
+    )  # fmt: skip
+
+
+def cross_sections(chosen: Sequence[Feature], wanted: Mapping[str, CrossSection]) -> dict[str, CrossSection]:
+    """The columns that count among the names of their date, by the study's last matching pattern.
+
+    Raises:
+        ConfigError: a pattern matches no column.
+    """
+    names = [feature.name for feature in chosen]
+    kinds: dict[str, CrossSection] = {}
+    for pattern, kind in wanted.items():
+        matching = fnmatch.filter(names, pattern)
+        if not matching:
+            raise ConfigError(f"panel.cross_section: no column matches {pattern!r}; {suggestion(pattern, names)}")
+        kinds |= dict.fromkeys(matching, kind)
+    return kinds
+
+
+def _compared(name: str, values: Floats, listed: Bools, kind: CrossSection) -> Floats:
+    if not tells_apart(values, listed):
+        raise ConfigError(
+            f"panel.cross_section: {name!r} is the same for all names on every date, so that comparing them says "
+            "nothing; leave it out of the pattern."
+        )
+    return cross_section(values, listed, kind)
 
 
 def select(settings: PanelSettings, levels_usable: bool) -> tuple[list[Feature], dict[str, str]]:

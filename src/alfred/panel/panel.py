@@ -1,12 +1,13 @@
 """The panel: dates by symbols by features, with masks, and beside them, as another type, the labels."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from alfred.core.calendar import Dates
 from alfred.core.contracts import Bools, Floats
@@ -23,12 +24,16 @@ class Labels:
     Attributes:
         horizon_quarters: quarters from the decision date to the label's.
         realised_on: (D,) decision date on which the label became known, NaT where that lies after the data's end.
-        values: label name (PQ, PM, excess) to (D, S), NaN where it is not known.
+        values: label name (PQ, PM, excess, ...) to (D, S), NaN where it is not known.
+        origin: (D, S) how each label came about, or why there is none: a position in `origins`.
+        origins: what the positions mean, such as "traded" or "delisting return".
     """
 
     horizon_quarters: int
     realised_on: Dates
     values: dict[str, Floats]
+    origin: NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
+    origins: tuple[str, ...] = ()
 
     def of(self, name: str) -> Floats:
         """(D, S) values of one label.
@@ -39,6 +44,11 @@ class Labels:
         if name not in self.values:
             raise ConfigError(f"the panel has no label {name!r}; {suggestion(name, self.values)}")
         return self.values[name]
+
+    def came_about(self, rows: Bools) -> dict[str, int]:
+        """How many of the chosen (D, S) rows have their label, or none, in each of the ways that occur among them."""
+        counts = np.bincount(self.origin[rows], minlength=len(self.origins)) if self.origins else ()
+        return {name: int(count) for name, count in zip(self.origins, counts, strict=True) if count}
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Panel:
         return digest_of(
             self.dates.astype(np.int64), list(self.symbols), list(self.features), self.values, self.listed,
             self.labels.horizon_quarters, self.labels.realised_on.astype(np.int64), *labels,
+            self.labels.origin, list(self.labels.origins),
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
@@ -100,6 +111,8 @@ class Panel:
         )
         features.write_parquet(folder / "features.parquet")
         labels = pl.DataFrame({**key, "realised_on": np.repeat(self.labels.realised_on, len(self.symbols))})
+        if self.labels.origins:
+            labels = labels.with_columns(pl.Series("origin", self.labels.origin.ravel()))
         labels.with_columns(
             pl.Series(name, value.ravel(), nan_to_null=True) for name, value in self.labels.values.items()
         ).write_parquet(folder / "labels.parquet")
@@ -108,6 +121,7 @@ class Panel:
             "symbols": self.symbols,
             "features": self.features,
             "labels": list(self.labels.values),
+            "origins": self.labels.origins,
             "horizon_quarters": self.labels.horizon_quarters,
             "left_out": self.left_out,
             "digest": self.digest(),
@@ -139,12 +153,19 @@ class Panel:
                 horizon_quarters=form["horizon_quarters"],
                 realised_on=_days(labels["realised_on"])[:: shape[1]],
                 values={name: labels[name].fill_null(np.nan).to_numpy().reshape(shape) for name in form["labels"]},
+                origin=_codes(labels, shape if form["origins"] else (0, 0)),
+                origins=tuple(form["origins"]),
             ),
             left_out=form["left_out"],
         )
         if panel.digest() != form["digest"]:
             raise DataError(f"the panel in {folder} was altered since it was made; delete it and run again.")
         return panel
+
+
+def _codes(labels: pl.DataFrame, shape: tuple[int, int]) -> NDArray[np.int8]:
+    """Origins of labels; none where the labels were made by hand."""
+    return labels["origin"].to_numpy().reshape(shape) if shape[0] else np.zeros(shape, np.int8)
 
 
 def _days(column: pl.Series) -> Dates:

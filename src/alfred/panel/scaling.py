@@ -1,4 +1,13 @@
-"""Scalers: fitted on training rows only, one declared rule a column, nothing skipped in silence."""
+"""Scalers: fitted on training rows only, one declared rule a column, nothing skipped in silence.
+
+| rule | a value becomes |
+| --- | --- |
+| standard | its distance from the training mean, in standard deviations |
+| robust | its distance from the training median, in interquartile ranges / 1.349 (the deviation of a normal) |
+| signed-log | sign(x) log(1 + abs(x)), then standard |
+| yeo-johnson | a power of 1 + abs(x) that makes training values most like a normal, then standard |
+| rank | its place among the training values, between -1 and 1 |
+"""
 
 import fnmatch
 from collections.abc import Mapping
@@ -6,20 +15,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alfred.core.contracts import Bools, Floats
+from alfred.core.contracts import Floats
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
+from alfred.panel._transforms import fit_power, fit_ranks, ranked, signed_log, yeo_johnson
 from alfred.panel.catalogue import Scaling, catalogue
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """What the training rows taught: center and spread of every column, after its rule's transformation.
+    """What the training rows taught of every column.
 
     Attributes:
         columns: F names, those of the panel.
         rules: (F) rule of each.
-        center, spread: (F,) in transformed units; spread is above 0. NaN where training rows held no value.
+        center, spread: (F,) in transformed units, 0 and 1 for ranks; spread is above 0. NaN where training rows held
+            no value.
+        power: (F,) exponent of Yeo-Johnson columns, NaN in others.
+        ranks: (F) for rank columns (2, K) training values, ascending, and the ranks they have; None for others.
         clip: scaled values are cut off here.
     """
 
@@ -27,12 +40,26 @@ class Scaler:
     rules: tuple[Scaling, ...]
     center: Floats
     spread: Floats
+    power: Floats
+    ranks: tuple[Floats | None, ...]
     clip: float
 
     def transform(self, values: Floats) -> Floats:
         """Scale `values` (..., F); missing stays missing, and so is a column that training rows never saw."""
-        scaled = (_transformed(values, self.rules) - self.center) / self.spread
-        return np.clip(scaled, -self.clip, self.clip)
+        scaled = values.astype(np.float64, copy=True)
+        for rule in ("signed-log", "yeo-johnson"):
+            of_rule = np.array([rule == one for one in self.rules])
+            if of_rule.any():
+                some = scaled[..., of_rule]
+                scaled[..., of_rule] = (
+                    signed_log(some) if rule == "signed-log" else yeo_johnson(some, self.power[of_rule])
+                )
+        for at, ranks in enumerate(self.ranks):
+            if ranks is not None:
+                scaled[..., at] = ranked(scaled[..., at], ranks)
+        scaled -= self.center
+        scaled /= self.spread
+        return np.clip(scaled, -self.clip, self.clip, out=scaled)
 
 
 def scaling_rules(columns: tuple[str, ...], overrides: Mapping[str, Scaling]) -> tuple[Scaling, ...]:
@@ -60,10 +87,7 @@ def scaling_rules(columns: tuple[str, ...], overrides: Mapping[str, Scaling]) ->
 def fit_scaler(
     columns: tuple[str, ...], rules: tuple[Scaling, ...], training: Floats, bound: float, clip: float
 ) -> Scaler:
-    """Learn center and spread from training rows.
-
-    `standard` uses mean and standard deviation, `robust` the median and the interquartile range / 1.349 (equal to
-    the deviation under normality), `signed-log` applies sign(x) * log(1 + |x|) and then `standard`.
+    """Learn from training rows what each column's rule needs.
 
     Args:
         training: (N, F) values of training rows, NaN where missing.
@@ -74,32 +98,58 @@ def fit_scaler(
     """
     if training.ndim != 2 or not len(training):
         raise DataError("a scaler needs training rows; the training period or basket is empty.")
-    seen = np.isfinite(training).any(axis=0)
-    values = _transformed(training, rules)[:, seen]
-    robust = np.array([rule == "robust" for rule in rules])[seen]
-    center, spread = np.full(len(columns), np.nan), np.full(len(columns), np.nan)
-    if seen.any():
-        low, middle, high = np.nanquantile(values, [0.25, 0.5, 0.75], axis=0)
-        deviation = np.nanstd(values, axis=0)
-        quartiles = (high - low) / 1.349
-        center[seen] = np.where(robust, middle, np.nanmean(values, axis=0))
-        spread[seen] = np.where(robust & (quartiles > 0), quartiles, deviation)
-        # A constant training column carries nothing: it becomes 0 and later departures from it are clipped.
-        spread[seen] = np.where(spread[seen] > 1e-12 * np.maximum(1.0, np.abs(center[seen])), spread[seen], 1.0)
-    scaler = Scaler(columns, rules, center, spread, clip)
-    extreme = np.abs((_transformed(training, rules) - center) / spread)
-    worst = np.nanmax(np.where(np.isfinite(extreme), extreme, 0.0), axis=0)
-    if (worst > bound).any():
+    learnt = [_learn(training[:, at], rule) for at, rule in enumerate(rules)]
+    worst = np.array([column.worst for column in learnt])
+    if not (worst <= bound).all():
         at = int(np.argmax(worst))
         raise DataError(
             f"column {columns[at]!r} reaches {worst[at]:.0f} deviations after {rules[at]!r} scaling of the training "
             f"rows, beyond panel.scaled_bound = {bound:g}; look at its values, or give it a rule for heavy tails."
         )
-    return scaler
+    return Scaler(
+        columns,
+        rules,
+        center=np.array([column.center for column in learnt]),
+        spread=np.array([column.spread for column in learnt]),
+        power=np.array([column.power for column in learnt]),
+        ranks=tuple(column.ranks for column in learnt),
+        clip=clip,
+    )
 
 
-def _transformed(values: Floats, rules: tuple[Scaling, ...]) -> Floats:
-    logs: Bools = np.array([rule == "signed-log" for rule in rules])
-    result = values.astype(np.float64, copy=True)
-    result[..., logs] = np.sign(result[..., logs]) * np.log1p(np.abs(result[..., logs]))
-    return result
+@dataclass(frozen=True)
+class _Learnt:
+    """Of one column, as in `Scaler`; `worst` is the largest scaled training value, regardless of sign."""
+
+    center: float = np.nan
+    spread: float = np.nan
+    power: float = np.nan
+    ranks: Floats | None = None
+    worst: float = 0.0
+
+
+def _learn(column: Floats, rule: Scaling) -> _Learnt:
+    values = np.ascontiguousarray(column)
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return _Learnt()
+    if rule == "rank":
+        return _Learnt(0.0, 1.0, ranks=fit_ranks(known), worst=1.0)
+    power = np.nan
+    if rule == "signed-log":
+        values = signed_log(values)
+    elif rule == "yeo-johnson":
+        power = fit_power(known)
+        values = yeo_johnson(values, power)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low == high:
+        # A constant training column carries nothing: it becomes 0 and later departures from it are clipped.
+        return _Learnt(low, 1.0, power)
+    center, spread = float(np.nanmean(values)), float(np.nanstd(values))
+    if rule == "robust":
+        first, center, third = np.nanquantile(values, [0.25, 0.5, 0.75]).tolist()
+        spread = (third - first) / 1.349 if third > first else spread
+    # Values that differ by rounding only are as good as constant.
+    if spread <= 1e-12 * max(1.0, abs(center)):
+        spread = 1.0
+    return _Learnt(center, spread, power, worst=max(high - center, center - low) / spread)

@@ -4,6 +4,8 @@ from pydantic import Field
 
 from alfred.core.settings import Settings
 from alfred.panel.catalogue import Scaling
+from alfred.panel.cross_section import CrossSection
+from alfred.panel.labels import LabelSettings
 from alfred.panel.sources import FillDays
 
 
@@ -16,8 +18,15 @@ class PanelSettings(Settings):
     exclude: tuple[str, ...] = Field(default=(), description="columns to leave out: names or patterns")
     horizon_quarters: int = Field(default=1, ge=1, description="quarters from the decision date to the label's date")
     stale_sessions: int = Field(default=5, ge=0, description="a last price older than this many sessions is no price")
+    labels: LabelSettings = LabelSettings()
     fill_days: FillDays = FillDays()
     digester: str = Field(default="", description="whose digests of articles count; needed where there are several")
+    members: str = Field(
+        default="", description="index whose members of each date are the universe, such as sp500; default all names"
+    )
+    cross_section: dict[str, CrossSection] = Field(
+        default={}, description="columns or patterns that count by rank or z-score among the names of a date"
+    )
     scaling: dict[str, Scaling] = Field(
         default={}, description="rules by column or pattern, over those of the catalogue"
     )

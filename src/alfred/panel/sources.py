@@ -4,12 +4,15 @@ import functools
 from dataclasses import dataclass, field
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
 from alfred.core.calendar import Dates, close_instants, decision_dates
 from alfred.core.contracts import Floats
 from alfred.core.settings import Settings
+from alfred.panel.asof import Known, Latest, announcements, of_digester
+from alfred.panel.facts import FactHistory
 from alfred.panel.history import BarHistory
 from alfred.panel.splits import Splits
 from alfred.panel.tables import Tables
@@ -70,3 +73,39 @@ class Sources:
     def splits(self) -> Splits:
         """Share basis of the dates."""
         return Splits.of(self.tables.actions, self.dates, self.symbols)
+
+    @functools.cached_property
+    def facts(self) -> FactHistory:
+        """Figures of filings."""
+        return FactHistory.of(
+            self.tables.facts,
+            symbols=self.symbols,
+            deadlines=self.deadlines,
+            dates=self.dates,
+            fill_days=self.fill_days.facts,
+        )
+
+    @functools.cached_property
+    def earnings(self) -> Latest:
+        """Of each symbol the announcement of the latest quarter known on each date."""
+        rows = announcements(self.tables.earnings)
+        known = Known.of(rows, self.symbols, self.since, self.deadlines, after="announced")
+        return known.latest_row("period_end")
+
+    @functools.cached_property
+    def series(self) -> Latest:
+        """Of each series that there is, in order of its name, the value about the latest day known on each date."""
+        rows = self.tables.series.filter(pl.col("value").is_finite())
+        names = rows["series"].unique().sort().to_list()
+        return Known.of(rows, names, self.since, self.deadlines, about="series", after="date").latest_row("date")
+
+    @functools.cached_property
+    def insider(self) -> Known:
+        """Lines of insiders' filings."""
+        return Known.of(self.tables.insider, self.symbols, self.since, self.deadlines)
+
+    @functools.cached_property
+    def digests(self) -> Known:
+        """Digests of the chosen digester; they count once their article is published."""
+        rows = of_digester(self.tables.digests, self.digester)
+        return Known.of(rows, self.symbols, self.since, self.deadlines, after="published_at")

@@ -1,13 +1,17 @@
 """What a panel is made of: rows of the lake, as one of its views gives them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import polars as pl
 
+from alfred.core.digest import digest_of
 from alfred.lake.tables import TABLES
 from alfred.lake.view import View
+
+OTHERS = ("actions", "facts", "earnings", "series", "insider", "digests", "members")
+"""Tables beside bars and index."""
 
 
 def _nothing(table: str, *of_article: str) -> pl.DataFrame:
@@ -59,3 +63,13 @@ class Tables:
             digests=view.digests(symbols),
             members=view.members(),
         )
+
+    def where(self, wanted: pl.Expr) -> Self:
+        """Only the rows that fulfil a condition on columns that all tables have; bars and index stay as they are."""
+        return replace(self, **{name: getattr(self, name).filter(wanted) for name in OTHERS})
+
+    def digest(self) -> str:
+        """Digest of every row and of when it became known; bars and index apart, which whoever read them digests."""
+        # Rows come sorted by key, so that their hashes in order name the content.
+        parts = [part for name in OTHERS for part in (name, getattr(self, name).hash_rows().to_numpy())]
+        return digest_of(*parts)

@@ -19,6 +19,7 @@ class DataSection:
     missing: Table | None
     training_basket: tuple[str, ...]
     evaluation_basket: tuple[str, ...]
+    labels: Table | None
     columns: Table | None
     left_out: Table | None
     folds: Table | None
@@ -33,6 +34,7 @@ def data_section(record: RunRecord) -> DataSection:
         ("Provider", data.provider),
         ("Span", f"{data.first} to {data.last}, {COUNT.text(data.sessions)} sessions"),
         ("Symbols", COUNT.text(data.symbols)),
+        ("Universe", f"members of {panel.members} on each date" if panel.members else "every name with a price"),
         ("Table versions", versions or "none recorded"),
         ("Decision dates", f"{COUNT.text(panel.dates)} from {panel.first} to {panel.last}"),
         ("Rows without a label", COUNT.text(panel.rows_without_label)),
@@ -43,6 +45,7 @@ def data_section(record: RunRecord) -> DataSection:
         _reasons("What the data don't have", "What", data.missing),
         record.training_basket,
         record.evaluation_basket,
+        _labels(panel.labels),
         _columns(record),
         _reasons("Columns left out of the panel", "Column", panel.left_out),
         _folds(record.folds),
@@ -55,6 +58,13 @@ def _reasons(caption: str, what: str, entries: tuple[LeftOut, ...]) -> Table | N
         return None
     rows = tuple(texts((entry.name, entry.reason)) for entry in entries)
     return Table(caption, (Column(what), Column("Why")), rows)
+
+
+def _labels(counts: dict[str, int]) -> Table | None:
+    if not counts:
+        return None
+    rows = tuple((Cell(way), Cell(COUNT.text(count), sort=count)) for way, count in counts.items())
+    return Table("How the labels came about", (Column("Way"), Column("Rows", numeric=True)), rows)
 
 
 def _columns(record: RunRecord) -> Table | None:

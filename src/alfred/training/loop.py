@@ -20,6 +20,7 @@ from alfred.core.contracts import Epoch, FitRecord, Windows
 from alfred.core.errors import DataError
 from alfred.core.progress import Progress, Silent
 from alfred.training.compute import device_of, parameters_of, seeded, threads
+from alfred.training.device import DeviceWindows
 from alfred.training.losses import Loss
 from alfred.training.rows import require_fit_rows
 from alfred.training.settings import TrainSettings
@@ -108,17 +109,15 @@ def train(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Windows as tensors on the device: x (N, L, F), seen (N, L), y (N,)."""
+    """Windows on the device, and their labels y (N,)."""
 
-    x: Tensor
-    seen: Tensor
+    windows: DeviceWindows
     y: Tensor
 
     @classmethod
     def of(cls, windows: Windows, device: torch.device) -> Self:
-        x, seen = np.ascontiguousarray(windows.x), np.ascontiguousarray(windows.seen)
-        y = np.asarray(windows.y, np.float32)
-        return cls(*(torch.from_numpy(array).to(device) for array in (x.copy(), seen.copy(), y.copy())))
+        y = torch.from_numpy(np.array(windows.y, np.float32))
+        return cls(DeviceWindows.of(windows, device), y.to(device))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -209,7 +208,7 @@ def _learn(
     for start in range(0, len(rows), batch_size):
         chosen = permutation[start : start + batch_size]
         optimiser.zero_grad(set_to_none=True)
-        value = loss(network(rows.x[chosen], rows.seen[chosen]), rows.y[chosen])
+        value = loss(network(*rows.windows.inputs(chosen)), rows.y[chosen])
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
         optimiser.step()
@@ -225,12 +224,13 @@ def _judge(network: nn.Module, rows: _Rows, loss: Loss) -> float:
     total = torch.zeros((), device=rows.y.device)
     for start in range(0, len(rows), VALID_BATCH):
         part = slice(start, start + VALID_BATCH)
-        total += loss.rows(network(rows.x[part], rows.seen[part]), rows.y[part]).sum()
+        total += loss.rows(network(*rows.windows.inputs(part)), rows.y[part]).sum()
     return float(total) / len(rows)
 
 
 def _why_not_finite(epoch: int, train: Windows, valid: Windows, settings: TrainSettings) -> str:
-    largest = np.maximum(np.abs(train.x).max(axis=(0, 1)), np.abs(valid.x).max(axis=(0, 1)))
+    used = (windows.cells[np.unique(windows.index)] for windows in (train, valid))
+    largest = np.maximum(*(np.abs(cells).max(axis=0) for cells in used))
     at = int(largest.argmax())
     return (
         f"the loss was no longer finite in epoch {epoch}; look at the inputs' scaling first (the largest is "

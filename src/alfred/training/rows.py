@@ -32,7 +32,7 @@ class Inputs(Settings):
         """The inputs that `windows` offers."""
         return cls(
             columns=windows.columns,
-            quarters=windows.x.shape[1],
+            quarters=windows.quarters,
             target=windows.target,
             horizon_quarters=windows.horizon_quarters,
         )

@@ -61,6 +61,7 @@ DESCRIPTION = ProviderDescription(
     key_variable="ALPHAVANTAGE_API_KEY",
     requests_per_second=1.0,
     concurrency=2,
+    adjusts_earnings=True,
 )
 
 

@@ -19,6 +19,7 @@ DESCRIPTION = ProviderDescription(
         "0.1 with the next quarter's return, and no other column predicts but by its likeness to it. Not a market "
         "that anyone could trade in."
     ),
+    invented=True,
     survivors_only=False,
     levels_know_the_future=True,
     market_series=MARKET,

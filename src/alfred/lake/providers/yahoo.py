@@ -50,6 +50,7 @@ DESCRIPTION = ProviderDescription(
     levels_know_the_future=True,
     requests_per_second=2.0,
     concurrency=4,
+    adjusts_earnings=True,
 )
 
 

@@ -70,6 +70,14 @@ class Quotes:
     paths: Paths
     basis: ShareBasis
 
+    def readjusted(self, rows: slice) -> Floats:
+        """(n,) factor on the close of companies' first tickers: nobody adjusts a dead ticker for its heir's splits."""
+        renamed, end = self.companies.renamed[rows], len(self.span.sessions)
+        last = np.minimum(renamed, end) - 1
+        company = np.arange(rows.start, rows.stop)
+        quarter = np.searchsorted(self.span.stops, last, side="right")
+        return np.where(renamed < end, self.basis.total[rows] / self.basis.factor(company, quarter, last), 1.0)
+
     def close(self, rows: slice) -> Floats:
         """(n, T) close adjusted for all splits, of the companies `rows`, listed or not."""
         scale = self.companies.price[rows] / self.basis.total[rows]
@@ -132,7 +140,9 @@ def bar_rows(seed: int, quotes: Quotes, rows: slice) -> pl.DataFrame:
     row, session = np.nonzero(there)
     second = session >= companies.renamed[rows][row]
     names = pl.Series([name for pair in companies.tickers[rows] for name in pair], dtype=pl.String)
-    values = {"open": opened, "high": high, "low": low, "close": close, "adj_close": total, "volume": volume}
+    own = np.where(sessions < companies.renamed[rows, None], quotes.readjusted(rows)[:, None], 1.0)
+    prices = {"open": opened, "high": high, "low": low, "close": close, "adj_close": total}
+    values = {name: matrix * own for name, matrix in prices.items()} | {"volume": volume / own}
     return pl.DataFrame(
         {
             "symbol": names.gather(2 * row + second),
@@ -153,13 +163,15 @@ def action_rows(quotes: Quotes, rows: slice) -> pl.DataFrame:
     paid = dividends(span, companies, quotes.close(rows), rows)
     split = np.nonzero(basis.split_at[rows] < end)
     dividend = np.nonzero(paid.session < end)
+    before = paid.session[dividend] < companies.renamed[rows][dividend[0]]
+    amount = paid.amount[dividend] * np.where(before, quotes.readjusted(rows)[dividend[0]], 1.0)
     renamed = np.flatnonzero(companies.renamed[rows] < end)
     delisted = np.flatnonzero(companies.delisted[rows])
     proceeds = companies.delisting_return[rows][delisted]
     left = companies.last[rows][delisted]
     parts = [
         _actions("split", split[0] + offset, basis.split_at[rows][split], ratio=basis.ratio[rows][split]),
-        _actions("dividend", dividend[0] + offset, paid.session[dividend], amount=paid.amount[dividend]),
+        _actions("dividend", dividend[0] + offset, paid.session[dividend], amount=amount),
         _actions("rename", renamed + offset, companies.renamed[rows][renamed]).with_columns(
             pl.Series("new_symbol", [companies.tickers[at + offset][1] for at in renamed.tolist()], dtype=pl.String)
         ),

@@ -1,4 +1,8 @@
-"""Quarterly accounts with persistent growth and margins, filed late and sometimes restated, and earnings surprises."""
+"""Quarterly accounts with persistent growth and margins, filed late and sometimes restated, and earnings surprises.
+
+They are told as real filings tell them: income by quarter, but of the fourth quarter only the year; cash flows from the
+fiscal year's begin; shares, and what is counted by share, on the basis of the day they are filed.
+"""
 
 from dataclasses import dataclass
 
@@ -16,6 +20,10 @@ from alfred.lake.synthetic.span import Positions, Purpose, Span, active, stream
 SURPRISE = 0.08
 """Standard deviation of a surprise, as a share of the estimate."""
 FLOWS = ("Revenue", "GrossProfit", "OperatingIncome", "NetIncome", "OperatingCashFlow")
+CASH_FLOWS = ("OperatingCashFlow",)
+NOT_OF_FINANCIALS = ("GrossProfit", "CurrentAssets", "CurrentLiabilities")
+OTHER_YEARS = 0.25
+"""Share of companies whose fiscal year does not end in December."""
 RESTATED = ("Revenue", "OperatingIncome", "NetIncome", "EPSDiluted")
 
 
@@ -31,6 +39,7 @@ class Accounts:
         announced, filed: (S, Q) days of the announcement and of the filing.
         restated: (S, Q) day of the restatement, NaT where there is none.
         restatement: (S, Q) restated amounts over first ones.
+        fiscal: (S, Q) quarter of the fiscal year, 0 to 3.
     """
 
     items: dict[str, Floats]
@@ -40,6 +49,7 @@ class Accounts:
     filed: Dates
     restated: Dates
     restatement: Floats
+    fiscal: Positions
 
     def known_surprise(self, span: Span, companies: Companies) -> Floats:
         """(S, Q) the latest surprise known at each quarter's last close under the ticker then in force.
@@ -78,7 +88,10 @@ def make_accounts(settings: SyntheticSettings, span: Span, companies: Companies)
     equity = assets * np.clip(0.45 + 0.12 * start[3][:, None] + _persistent(0.01 * normal[4], 0.9), 0.05, 0.9)
     cash = net + 0.012 * assets + 0.03 * revenue * normal[5]
     items = dict(zip(FLOWS, (revenue, revenue * gross, income, net, cash), strict=True))
-    items |= {"Assets": assets, "Equity": equity}
+    items |= {"Assets": assets, "Equity": equity, "Liabilities": assets - equity}
+    begin, working = _balance_sheets(settings.seed, count, quarters)
+    items |= {"CurrentAssets": assets * working[0], "CurrentLiabilities": (assets - equity) * working[1]}
+    # Whatever quarter it is of their year, companies are slow with that of December.
     final = np.arange(quarters) % 4 == 3
     lag = np.where(final, 45 + uniform[0] * 26, 25 + uniform[0] * 21).astype(np.int64)
     filed = span.period_ends[None, :] + lag
@@ -90,41 +103,59 @@ def make_accounts(settings: SyntheticSettings, span: Span, companies: Companies)
     # Sales of about half the market value fix how many shares there are at the quoted price.
     shares = 8 * revenue[:, 0] * np.exp(0.3 * start[4]) / companies.price
     restatement = 1 + 0.1 * (uniform[4] - 0.6)
-    return Accounts(items, shares, surprise, announced, filed, restated, restatement)
+    fiscal = (np.arange(quarters) + begin[:, None]) % 4
+    return Accounts(items, shares, surprise, announced, filed, restated, restatement, fiscal)
 
 
 def fact_rows(quotes: Quotes, accounts: Accounts, rows: slice) -> pl.DataFrame:
-    """Facts of the companies `rows`: quarters, years (in the fourth quarter's filing) and levels, all vintages.
-
-    Earnings per share are on the share basis of their day, as they were filed. Financials report no gross profit.
-    """
-    shares = _shares(quotes, accounts, rows)
-    quarter = {name: accounts.items[name][rows] for name in FLOWS}
-    year = {name: _over_year(values) for name, values in quarter.items()}
-    for flows in (quarter, year):
-        flows["EPSDiluted"] = flows["NetIncome"] / shares
-    level = {name: accounts.items[name][rows] for name in ("Assets", "Equity")}
+    """Facts of the companies `rows`, all vintages, as the module says. Financials report no gross profit and do not
+    tell what is current."""
     first, again = accounts.filed[rows], accounts.restated[rows]
-    final = np.broadcast_to(np.arange(quotes.span.quarters) % 4 == 3, shares.shape)
-    every = np.ones(shares.shape, np.bool_)
-    grosses = quotes.companies.sector[rows, None] != FINANCIALS
+    revised = accounts.restatement[rows]
+    banks = quotes.companies.sector[rows, None] == FINANCIALS
     parts = []
-    for kind, values, which in (("quarter", quarter, every), ("year", year, final), ("instant", level, every)):
-        for concept, amounts in values.items():
-            told = which & (grosses if concept == "GrossProfit" else every)
-            found = [_vintage(quotes, rows, first, told, amounts)]
+    for concept in (*accounts.items, "EPSDiluted", "Shares"):
+        spoken = ~banks if concept in NOT_OF_FINANCIALS else np.ones(first.shape, np.bool_)
+        unit = {"EPSDiluted": "USD/share", "Shares": "shares"}.get(concept, "USD")
+        for kind, which, amounts in _told(quotes, accounts, rows, concept, first):
+            found = [_vintage(quotes, accounts, rows, first, which=spoken & which, amounts=amounts)]
             if concept in RESTATED:
-                revised = amounts * accounts.restatement[rows]
-                found.append(_vintage(quotes, rows, again, told & ~np.isnat(again), revised, amended="/A"))
-            unit = "USD/share" if concept == "EPSDiluted" else "USD"
+                later = {kind: values for kind, _, values in _told(quotes, accounts, rows, concept, again)}
+                restated = spoken & which & ~np.isnat(again)
+                second = later[kind] * revised
+                found.append(_vintage(quotes, accounts, rows, again, which=restated, amounts=second, amended="/A"))
             names = {"concept": concept, "period_kind": kind, "unit": unit}
             parts += [frame.with_columns(pl.lit(value).alias(name) for name, value in names.items()) for frame in found]
     return pl.concat(parts)
 
 
+def _told(
+    quotes: Quotes, accounts: Accounts, rows: slice, concept: str, filed: Dates
+) -> list[tuple[str, Bools, Floats]]:
+    """In which kinds of period a concept is told, of which quarters (n, Q), and its amounts."""
+    fiscal = accounts.fiscal[rows]
+    every = np.ones(fiscal.shape, np.bool_)
+    if concept == "Shares":
+        return [("instant", every, _shares(quotes, accounts, rows, filed))]
+    if concept not in (*FLOWS, "EPSDiluted"):
+        return [("instant", every, accounts.items[concept][rows])]
+    flow = accounts.items["NetIncome" if concept == "EPSDiluted" else concept][rows]
+    to_date = _to_date(flow, fiscal)
+    if concept == "EPSDiluted":
+        shares = _shares(quotes, accounts, rows, filed)
+        flow, to_date = flow / shares, to_date / shares
+    # A year that began before the market did is not told.
+    whole = np.arange(fiscal.shape[1]) >= fiscal
+    year = ("year", (fiscal == 3) & whole, to_date)
+    if concept in CASH_FLOWS:
+        later = (fiscal > 0) & (fiscal < 3) & whole
+        return [("quarter", fiscal == 0, flow), ("ytd", later, to_date), year]
+    return [("quarter", fiscal < 3, flow), year]
+
+
 def earnings_rows(quotes: Quotes, accounts: Accounts, rows: slice) -> pl.DataFrame:
     """Announced earnings per share beside their estimates; no estimate where no one makes one."""
-    reported = accounts.items["NetIncome"][rows] / _shares(quotes, accounts, rows)
+    reported = accounts.items["NetIncome"][rows] / _shares(quotes, accounts, rows, accounts.announced[rows])
     share = SURPRISE * accounts.surprise[rows]
     # surprise = share * |estimate|, so the estimate follows from what was reported.
     estimated = reported / np.where(reported >= 0, 1 + share, 1 - share)
@@ -147,12 +178,13 @@ def earnings_rows(quotes: Quotes, accounts: Accounts, rows: slice) -> pl.DataFra
 
 
 def _vintage(
-    quotes: Quotes, rows: slice, filed: Dates, which: Bools, amounts: Floats, *, amended: str = ""
+    quotes: Quotes, accounts: Accounts, rows: slice, filed: Dates, *, which: Bools, amounts: Floats, amended: str = ""
 ) -> pl.DataFrame:
     """One amount for each filing (n, Q) that `which` marks and that came while the company was listed."""
     row, quarter, session = _public(quotes, filed, rows, which)
-    form = np.where(quarter % 4 == 3, f"10-K{amended}", f"10-Q{amended}").tolist()
     company = row + rows.start
+    annual = accounts.fiscal[company, quarter] == 3
+    form = np.where(annual, f"10-K{amended}", f"10-Q{amended}").tolist()
     return pl.DataFrame(
         {
             "symbol": quotes.companies.ticker(company, session),
@@ -175,12 +207,13 @@ def _public(quotes: Quotes, dates: Dates, rows: slice, which: Bools) -> tuple[Po
     return row, quarter, session[row, quarter]
 
 
-def _shares(quotes: Quotes, accounts: Accounts, rows: slice) -> Floats:
-    """(n, Q) shares outstanding at each quarter's end."""
-    company = np.arange(rows.start, rows.stop)[:, None]
-    quarters, decisions = np.arange(quotes.span.quarters), quotes.span.decisions
-    factor = quotes.basis.factor(company, quarters[None, :], decisions[None, :])
-    return accounts.shares[rows, None] * factor
+def _shares(quotes: Quotes, accounts: Accounts, rows: slice, filed: Dates) -> Floats:
+    """(n, Q) shares outstanding as a filing of those days (n, Q) counts them."""
+    span, company = quotes.span, np.arange(rows.start, rows.stop)[:, None]
+    days = np.where(np.isnat(filed), span.sessions[-1], filed)
+    session = np.minimum(span.session_after(days), len(span.sessions)) - 1
+    quarter = np.searchsorted(span.starts, session, side="right") - 1
+    return accounts.shares[rows, None] * quotes.basis.factor(company, quarter, session)
 
 
 def _persistent(noise: Floats, share: float) -> Floats:
@@ -192,10 +225,24 @@ def _persistent(noise: Floats, share: float) -> Floats:
     return values
 
 
-def _over_year(flow: Floats) -> Floats:
-    """(n, Q) sum of a quarter and the three before; of those there are in the first year."""
+def _to_date(flow: Floats, fiscal: Positions) -> Floats:
+    """(n, Q) sum of the fiscal year's quarters up to each; of those there are where the year began before."""
     total = np.cumsum(flow, axis=1)
-    return total - np.pad(total, ((0, 0), (4, 0)))[:, : flow.shape[1]]
+    before = np.arange(flow.shape[1]) - fiscal - 1
+    earlier = np.take_along_axis(total, np.maximum(before, 0), axis=1)
+    return total - np.where(before >= 0, earlier, 0.0)
+
+
+def _balance_sheets(seed: int, count: int, quarters: int) -> tuple[Positions, Floats]:
+    """(S,) how many quarters before January the fiscal year begins, and (2, S, Q) current shares of assets and
+    liabilities."""
+    begin, noise, level = np.empty(count, np.int64), np.empty((2, count, quarters)), np.empty((2, count))
+    for company in range(count):
+        rng = stream(seed, Purpose.BALANCE_SHEETS, company)
+        begin[company] = rng.integers(1, 4) if rng.random() < OTHER_YEARS else 0
+        level[:, company], noise[:, company] = rng.standard_normal(2), rng.standard_normal((2, quarters))
+    shares = [0.5 * level[at][:, None] + _persistent(0.04 * noise[at], 0.9) for at in range(2)]
+    return begin, 1 / (1 + np.exp(-np.stack([shares[0] - 0.6, shares[1] - 0.4])))
 
 
 def _surprises(seed: int, count: int, quarters: int) -> Floats:

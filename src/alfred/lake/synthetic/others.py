@@ -13,7 +13,7 @@ from alfred.lake.synthetic.prices import Paths
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.lake.synthetic.span import Purpose, Span, stream
 
-MARKET = "^MKT"
+MARKET, FUND = "^MKT", "SPY"
 LATE_SERIES = "BTC=F"
 """It begins after half of the market's sessions, as bitcoin did."""
 AFTER_THE_CLOSE = dt.timedelta(minutes=1)
@@ -22,13 +22,13 @@ MOST_TRADES = 4
 
 
 def series_rows(settings: SyntheticSettings, span: Span, paths: Paths) -> pl.DataFrame:
-    """The market index, known at its close, and macro series, known a minute later.
+    """The market index, known at its close, and a fund on it and macro series, known a minute later.
 
     That minute keeps a synthetic value from ever having the key of a real one of the same name.
     """
     sessions = len(span.sessions)
     frames = []
-    for name, values in {MARKET: paths.market, **_macro(settings.seed, paths.regime)}.items():
+    for name, values in {MARKET: paths.market, FUND: paths.market / 10, **_macro(settings.seed, paths.regime)}.items():
         first = sessions // 2 if name == LATE_SERIES else 0
         known = span.closes if name == MARKET else span.closes + AFTER_THE_CLOSE
         frame = pl.DataFrame({"date": span.sessions[first:], "known_at": known[first:], "value": values[first:]})

@@ -31,6 +31,7 @@ class Purpose(enum.IntEnum):
     INSIDERS = 9
     MACRO = 10
     SURPRISES = 11
+    BALANCE_SHEETS = 12
 
 
 def stream(seed: int, purpose: Purpose, company: int = 0) -> np.random.Generator:

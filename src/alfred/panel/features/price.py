@@ -6,16 +6,17 @@ import numpy as np
 
 from alfred.core.contracts import Floats
 from alfred.panel.catalogue import Feature
+from alfred.panel.history import relative
 from alfred.panel.sources import Sources
 
 KNOWN = "at the decision date's close"
-YEAR, MONTH = 252, 21
+YEAR, QUARTER, MONTH = 252, 63, 21
 
 
 def _average_distance(sessions: int) -> Callable[[Sources], Floats]:
     def compute(sources: Sources) -> Floats:
         bars = sources.bars
-        return bars.lag(bars.close) / bars.mean(bars.close, sessions) - 1
+        return relative(bars.last_close, bars.mean(bars.close, sessions))
 
     return compute
 
@@ -23,35 +24,31 @@ def _average_distance(sessions: int) -> Callable[[Sources], Floats]:
 def _price_change(sessions: int) -> Callable[[Sources], Floats]:
     def compute(sources: Sources) -> Floats:
         bars = sources.bars
-        return bars.lag(bars.close) / bars.lag(bars.close, sessions) - 1
+        return relative(bars.last_close, bars.lag(bars.close, sessions))
 
     return compute
 
 
 def _close(sources: Sources) -> Floats:
-    return sources.bars.lag(sources.bars.close) * sources.splits.later
+    return sources.bars.last_close * sources.splits.later
 
 
 def _momentum(sources: Sources) -> Floats:
     bars = sources.bars
-    return bars.lag(bars.close, MONTH) / bars.lag(bars.close, YEAR) - 1
+    return relative(bars.lag(bars.close, MONTH), bars.lag(bars.close, YEAR))
 
 
 def _volatility(sources: Sources) -> Floats:
-    return sources.bars.deviation(sources.bars.daily_return, 63) * float(np.sqrt(YEAR))
+    return sources.bars.volatility(QUARTER) * float(np.sqrt(YEAR))
 
 
 def _drawdown(sources: Sources) -> Floats:
     bars = sources.bars
-    return bars.lag(bars.close) / bars.highest(bars.close, YEAR) - 1
+    return relative(bars.last_close, bars.highest(bars.close, YEAR))
 
 
 def _beta(sources: Sources) -> Floats:
-    bars = sources.bars
-    market = bars.market_return
-    with np.errstate(divide="ignore", invalid="ignore"):
-        beta = bars.covariance(bars.daily_return, market, YEAR) / bars.deviation(market, YEAR) ** 2
-    return np.where(np.isfinite(beta), beta, np.nan)
+    return sources.bars.beta(YEAR)
 
 
 FEATURES = (
@@ -88,7 +85,8 @@ FEATURES = (
         "with fewer than 252 bars", "robust", _drawdown, delta="absolute",
     ),
     Feature(
-        "beta", "covariance with the market's daily returns / their variance, last 252 sessions", "ratio",
+        "beta",
+        "covariance with the market's daily returns / their variance, last 252 sessions with a known index", "ratio",
         ("bars", "series"), KNOWN, "with fewer than 253 bars or without the market index", "standard", _beta,
         delta="absolute",
     ),

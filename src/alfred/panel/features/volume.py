@@ -2,32 +2,35 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from alfred.core.contracts import Floats
 from alfred.panel.catalogue import Feature
+from alfred.panel.history import relative
 from alfred.panel.sources import Sources
 
 KNOWN = "at the decision date's close"
+QUARTER = 63
+# A return for each billion of dollars is of an order, for small and large companies, that a logarithm tells apart.
+BILLION = 1e9
 
 
 def _volume(sources: Sources) -> Floats:
-    return sources.bars.lag(sources.bars.volume) / sources.splits.later
+    return sources.bars.last_volume / sources.splits.later
 
 
 def _average_distance(sessions: int) -> Callable[[Sources], Floats]:
     def compute(sources: Sources) -> Floats:
         bars = sources.bars
-        with np.errstate(divide="ignore", invalid="ignore"):
-            distance = bars.lag(bars.volume) / bars.mean(bars.volume, sessions) - 1
-        return np.where(np.isfinite(distance), distance, np.nan)
+        return relative(bars.last_volume, bars.mean(bars.volume, sessions))
 
     return compute
 
 
-def _turnover(sources: Sources) -> Floats:
-    bars = sources.bars
-    return bars.mean(bars.close * bars.volume, 63)
+def _dollar_volume(sources: Sources) -> Floats:
+    return sources.bars.dollar_volume(QUARTER)
+
+
+def _illiquidity(sources: Sources) -> Floats:
+    return sources.bars.illiquidity(QUARTER) * BILLION
 
 
 FEATURES = (
@@ -45,7 +48,14 @@ FEATURES = (
         for n in (7, 30, 90, 180)
     ),
     Feature(
-        "turnover", "mean of close times volume over the last 63 sessions", "USD per session", ("bars",), KNOWN,
-        "with fewer than 63 bars or a volume missing among them", "signed-log", _turnover, delta="relative",
+        "dollar_volume", "mean of close times volume over the last 63 sessions", "USD per session", ("bars",), KNOWN,
+        "with fewer than 63 bars or a volume missing among them", "signed-log", _dollar_volume, delta="relative",
+    ),
+    Feature(
+        "illiquidity",
+        "mean over those of the last 63 sessions with trades of |daily return| / (close times volume) (Amihud 2002)",
+        "fraction per billion USD", ("bars",), KNOWN,
+        "with fewer than 64 bars, a volume missing among them, or all of them 0", "signed-log", _illiquidity,
+        delta="relative",
     ),
 )  # fmt: skip

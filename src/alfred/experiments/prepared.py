@@ -1,0 +1,86 @@
+"""A study's data and panel, before anyone learns from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alfred.core.digest import code_digest, digest_of
+from alfred.core.home import Home
+from alfred.experiments.market import Market, choose_baskets, read_market
+from alfred.experiments.stages import Stages
+from alfred.experiments.study import Study
+from alfred.lake.store import Lake
+from alfred.panel.build import build_panel
+from alfred.panel.panel import Panel
+from alfred.panel.tables import Tables
+from alfred.universe.baskets import Baskets
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a study reads.
+
+    Attributes:
+        market: prices of all names.
+        baskets: names to learn from and to forecast.
+        tables: everything that the lake knows of the names of both baskets.
+        digest: of all of it.
+    """
+
+    market: Market
+    baskets: Baskets
+    tables: Tables
+    digest: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study's inputs and its panel; `resumed` where an earlier run had made the panel."""
+
+    inputs: Inputs
+    panel: Panel
+    resumed: bool
+
+
+def read_inputs(study: Study, home: Home, versions: Mapping[str, int] | None = None) -> Inputs:
+    """Read the lake as the study asks.
+
+    Args:
+        versions: versions of the lake's tables to read, as an earlier run recorded them; default the current ones.
+
+    Raises:
+        AlfredError: the data or baskets do not allow what the study asks for.
+    """
+    market = read_market(Lake(home.lake), study.data, versions)
+    baskets = choose_baskets(market, study.universe)
+    tables = market.tables(sorted({*baskets.training, *baskets.evaluation}))
+    return Inputs(market, baskets, tables, digest_of(market.digest(), tables.digest()))
+
+
+def run_digest(study: Study, inputs: Inputs) -> str:
+    """Names the run: its settings, the names they led to, the data and the code; not where the study lies."""
+    settings = study.model_dump(mode="json")
+    settings["universe"]["baskets"] = None
+    return digest_of(settings, inputs.baskets.training, inputs.baskets.evaluation, inputs.digest, code_digest())
+
+
+def prepare(study: Study, home: Home, inputs: Inputs | None = None) -> Prepared:
+    """Build the study's panel, or take it from an earlier run.
+
+    Args:
+        inputs: what `read_inputs` gave, where it was read before.
+    """
+    inputs = inputs or read_inputs(study, home)
+    usable = inputs.market.levels_usable
+    settings = study.panel.model_dump(mode="json")
+    panel, resumed = Stages(home.stages).run(
+        "panel",
+        {"data": inputs.digest, "settings": settings, "levels_usable": usable},
+        lambda folder: _build(inputs.tables, study, usable, folder),
+        Panel.load,
+    )
+    return Prepared(inputs, panel, resumed)
+
+
+def _build(tables: Tables, study: Study, levels_usable: bool, folder: Path) -> None:
+    build_panel(tables, study.panel, levels_usable).save(folder)

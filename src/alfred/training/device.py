@@ -1,0 +1,48 @@
+"""Windows on the device: cells go there once, and what a step looks at is gathered there."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alfred.core.contracts import Windows
+
+
+@dataclass(frozen=True)
+class DeviceWindows:
+    """Windows as tensors: cells (C, F) float32 and index (N, L) int32, as in `Windows`.
+
+    On the processor the tensors are the windows' own memory and are not to be written to.
+    """
+
+    cells: Tensor
+    index: Tensor
+
+    @classmethod
+    def of(cls, windows: Windows, device: torch.device) -> Self:
+        """The windows, moved."""
+        return cls(_tensor(windows.cells).to(device), _tensor(windows.index).to(device))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def inputs(self, which: Tensor | slice, rows: int | None = None) -> tuple[Tensor, Tensor]:
+        """What a network is given: x (B, L, F), gathered, and seen (B, L).
+
+        Args:
+            which: positions, or a slice, of rows.
+            rows: B; where `which` gives fewer, rows without any history, all 0, fill up.
+        """
+        index = self.index[which]
+        if rows is not None and len(index) < rows:
+            index = torch.nn.functional.pad(index, (0, 0, 0, rows - len(index)))
+        x = self.cells.index_select(0, index.flatten()).view(*index.shape, self.cells.shape[1])
+        return x, index > 0
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """The array's own memory where torch can take it, which it does not where it must not be written to."""
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))

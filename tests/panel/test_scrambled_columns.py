@@ -1,0 +1,136 @@
+"""No column of the catalogue may know anything after its date: every table's later rows replaced, not a bit moves."""
+
+import datetime as dt
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from alfred.lake.synthetic.market import generate
+from alfred.lake.synthetic.settings import SyntheticSettings
+from alfred.lake.tables import INSTANT
+from alfred.panel.build import build_panel
+from alfred.panel.catalogue import catalogue
+from alfred.panel.panel import Panel
+from alfred.panel.settings import PanelSettings
+from alfred.panel.tables import Tables
+
+MARKET = generate(SyntheticSettings(symbols=24, first_year=2004, years=10, articles_per_quarter=4, seed=3))
+SETTINGS = PanelSettings()
+
+
+def digests(articles: pl.DataFrame) -> pl.DataFrame:
+    """Scores that an article's identity decides."""
+    share = [(pl.col("article_id").hash(seed) % 1000 / 1000).alias(name) for seed, name in enumerate("abc")]
+    scored = articles.with_columns(share).select(
+        "article_id", "symbol", "published_at", "known_at", "source",
+        digester=pl.lit("test"), prompt_version=pl.lit("1"), relevance="a",
+        sentiment=2 * pl.col("b") - 1, outlook=2 * pl.col("c") - 1,
+    )  # fmt: skip
+    return scored.with_columns(
+        pl.lit(None, pl.String).alias("rationale"), pl.lit(None, pl.Date).alias("knowledge_cutoff"),
+        pl.lit(0.0).alias("cost"),
+    )  # fmt: skip
+
+
+def whole() -> Tables:
+    tables = MARKET.tables
+    index = tables["series"].filter(pl.col("series") == "^MKT").sort("date")
+    return Tables(
+        bars=tables["bars"].sort("symbol", "date"),
+        market=index.select("date", "value", "known_at"),
+        actions=tables["actions"],
+        facts=tables["facts"],
+        earnings=tables["earnings"],
+        series=tables["series"],
+        insider=tables["insider"],
+        digests=digests(tables["articles"]),
+    )
+
+
+TABLES = whole()
+PANEL = build_panel(TABLES, SETTINGS, levels_usable=True)
+RNG = np.random.default_rng(11)
+DATES = [PANEL.dates[at] for at in sorted(RNG.choice(np.arange(4, len(PANEL.dates) - 2), 20, replace=False))]
+
+
+def other_future(tables: Tables, date: np.datetime64) -> Tables:
+    """The same past, served by providers that saw another future.
+
+    Every number that became known after the date's close is another one, a third of the later rows never comes, and
+    half of the names split two for one or four for one later, which halves or quarters all their earlier quotes.
+    """
+    rng = np.random.default_rng(int(date.astype("datetime64[D]").astype(int)))
+    deadline = pl.lit(closing(date)).cast(INSTANT)
+
+    def altered(frame: pl.DataFrame) -> pl.DataFrame:
+        later = pl.col("known_at") > deadline
+        numbers = [name for name, kind in frame.schema.items() if kind == pl.Float64]
+        noise = {name: pl.Series(np.exp(rng.normal(2, 1.5, len(frame)))) for name in numbers}
+        changed = frame.with_columns(
+            pl.when(later & pl.col(name).is_not_null()).then(noise[name]).otherwise(pl.col(name)).alias(name)
+            for name in numbers
+        )
+        stays = pl.Series(rng.random(len(frame)) > 1 / 3)
+        return changed.filter(~later | stays)
+
+    # A later split is known to the prices of the past only through their adjustment, which `actions` takes back.
+    splits = tables.actions.filter(pl.col("kind") == "split")
+    others = altered(tables.actions.filter(pl.col("kind") != "split"))
+    day = date.astype(dt.date) + dt.timedelta(days=20)
+    symbols = tables.bars.filter(pl.col("date") >= day)["symbol"].unique().sort()
+    ratio = pl.DataFrame({"symbol": symbols, "ratio": rng.choice([1.0, 2.0, 4.0], len(symbols))})
+    new = ratio.filter(pl.col("ratio") > 1).with_columns(
+        pl.lit(day).alias("date"), pl.lit("split").alias("kind"), pl.lit(closing(date)).cast(INSTANT).alias("known_at"),
+        pl.lit("synthetic").alias("source"),
+    )  # fmt: skip
+    bars = altered(tables.bars).join(ratio, on="symbol", how="left", maintain_order="left")
+    before = pl.when(pl.col("date") < day).then(pl.col("ratio").fill_null(1.0)).otherwise(1.0)
+    prices = [pl.col(name) / before for name in ("open", "high", "low", "close", "adj_close")]
+    return replace(
+        tables,
+        bars=bars.with_columns(*prices, pl.col("volume") * before).drop("ratio"),
+        actions=pl.concat([splits, others, new], how="diagonal"),
+        market=altered(tables.market),
+        **{name: altered(getattr(tables, name)) for name in ("facts", "earnings", "series", "insider", "digests")},
+    )
+
+
+def closing(date: np.datetime64) -> dt.datetime:
+    return MARKET.tables["bars"].filter(pl.col("date") == date.astype(dt.date))["known_at"].max()  # type: ignore[return-value]
+
+
+def test_the_market_exercises_every_column() -> None:
+    """A column without values on it would pass any scramble."""
+    assert set(PANEL.features) == set(catalogue())
+    known = PANEL.mask[[np.searchsorted(PANEL.dates, date) for date in DATES]].sum(axis=(1, 2))
+    assert not PANEL.left_out
+    assert (known > 0).all()
+    for at, name in enumerate(PANEL.features):
+        assert PANEL.mask[:, :, at].sum() > 100, name
+
+
+@pytest.mark.parametrize("date", DATES, ids=str)
+def test_nothing_after_a_date_moves_any_column(date: np.datetime64) -> None:
+    other = build_panel(other_future(TABLES, date), SETTINGS, levels_usable=True)
+    until = np.searchsorted(PANEL.dates, date) + 1
+    assert_same(PANEL, other, until)
+    after = [
+        panel.values[until : len(other.dates), :, panel.features.index("Close_diff_MA_90")] for panel in (PANEL, other)
+    ]
+    assert not np.array_equal(*after, equal_nan=True)
+
+
+def assert_same(a: Panel, b: Panel, until: int) -> None:
+    assert a.symbols == b.symbols
+    np.testing.assert_array_equal(a.listed[:until], b.listed[:until])
+    for at, name in enumerate(a.features):
+        other = np.full((until, len(b.symbols)), np.nan)
+        # Where all later bars of the index have gaps, a column may be missing throughout.
+        if name in b.features:
+            other = b.values[:until, :, b.features.index(name)]
+        np.testing.assert_array_equal(a.values[:until, :, at], other, err_msg=name)
+    known = (a.labels.realised_on <= a.dates[until - 1]) & ~np.isnat(a.labels.realised_on)
+    for name, values in a.labels.values.items():
+        np.testing.assert_array_equal(values[known], b.labels.values[name][known], err_msg=name)
