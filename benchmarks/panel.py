@@ -3,6 +3,7 @@
     python benchmarks/panel.py bars              # price and volume columns of 5,300 symbols x 5,040 sessions
     python benchmarks/panel.py bars --quick      # a thousandth of the rows, in one process: only that it runs
     python benchmarks/panel.py bars --data DIR   # where the generated bars are kept for the next time
+    python benchmarks/panel.py complete          # every column, all tables: 5,300 synthetic companies x 80 quarters
 
 Each case runs in a process of its own, so that its peak memory is its own. Exits with an error where pandas or polars
 give other values.
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alfred.core.calendar import Dates, close_instants, decision_dates, sessions_between
+from alfred.lake.store import Lake
+from alfred.lake.synthetic.market import SOURCE, make_world
+from alfred.lake.synthetic.others import MARKET
+from alfred.lake.synthetic.settings import SyntheticSettings
+from alfred.panel.build import build_panel
 from alfred.panel.catalogue import Feature, catalogue, column
 from alfred.panel.history import BarHistory
+from alfred.panel.settings import PanelSettings
 from alfred.panel.sources import Sources
-from alfred.panel.tables import Tables
+from alfred.panel.tables import OTHERS, Tables
 
 FIRST = np.datetime64("2000-01-03")
 SYMBOLS_A_WRITE = 265
@@ -298,6 +306,56 @@ def bars_report(folder: Path, size: Size, run: Runner) -> Iterator[str]:
         yield f"| {step:,} | {taken:.3f} | {taken / step * 1e6:.0f} |"
 
 
+def generate_lake(folder: Path, size: Size) -> None:
+    """Write a synthetic market of that many companies into a lake, with digests of its articles drawn at random."""
+    lake = Lake(folder / "lake")
+    if "digests" in lake.versions():
+        return
+    years = max(size.sessions // 252, 4)
+    for batch in make_world(SyntheticSettings(symbols=size.symbols, first_year=2000, years=years)).batches(500):
+        lake.write(batch.table, batch.rows)
+    articles = lake.asof(datetime.now(UTC)).articles()
+    scores = np.random.default_rng(0).random((3, len(articles)))
+    drawn = dict(zip(("relevance", "sentiment", "outlook"), scores * [[1], [2], [2]] - [[0], [1], [1]], strict=True))
+    keys = {"digester": pl.lit("random"), "prompt_version": pl.lit("1")}
+    numbers = {name: pl.Series(values) for name, values in drawn.items()}
+    lake.write("digests", articles.select("article_id", "known_at", "source", **keys, **numbers))
+
+
+def complete(folder: Path) -> tuple[list[float], list[float], dict[str, int], tuple[int, ...], int]:
+    """Seconds and peak memory after bars, after all tables, after the panel; rows read, shape, columns missing."""
+    times, peaks, began = [], [], time.perf_counter()
+
+    def mark() -> None:
+        times.append(time.perf_counter() - began)
+        peaks.append(peak())
+
+    view = Lake(folder / "lake").asof(datetime.now(UTC))
+    bars = view.bars(source=SOURCE)
+    index = view.series(MARKET, source=SOURCE)
+    mark()
+    tables = Tables.of(view, bars, index)
+    mark()
+    panel = build_panel(tables, PanelSettings(), levels_usable=True)
+    mark()
+    rows = {"bars": len(bars)} | {name: len(getattr(tables, name)) for name in OTHERS}
+    return times, peaks, rows, panel.values.shape, len(panel.left_out)
+
+
+def complete_report(folder: Path, size: Size, run: Runner) -> Iterator[str]:
+    """The complete catalogue, from the lake to the panel."""
+    run(partial(generate_lake, folder, size))
+    run(partial(complete, folder))  # compiles
+    times, peaks, rows, shape, missing = run(partial(complete, folder))
+    yield ", ".join(f"{count:,} {name}" for name, count in rows.items() if count)
+    yield f"panel of {shape[0]} quarters x {shape[1]:,} tickers x {shape[2]} columns; {missing} missing"
+    yield ""
+    yield "| until | s | peak GB |"
+    yield "| --- | --- | --- |"
+    for what, seconds_, gigabytes in zip(("bars and index", "all tables", "panel"), times, peaks, strict=True):
+        yield f"| {what} | {seconds_:.1f} | {gigabytes:.2f} |"
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -306,6 +364,10 @@ def main() -> None:
     bars.add_argument("--quick", action="store_true", help="few rows, all in this process")
     bars.add_argument("--data", type=Path, help="folder for the generated bars; default one that is deleted")
     bars.set_defaults(report=bars_report)
+    whole = parts.add_parser("complete", help="every column of the catalogue, from a lake with all tables")
+    whole.add_argument("--quick", action="store_true", help="few companies, all in this process")
+    whole.add_argument("--data", type=Path, help="folder for the generated lake; default one that is deleted")
+    whole.set_defaults(report=complete_report)
     wish = parser.parse_args()
     print(f"Python {platform.python_version()}, numba {numba.__version__}, polars {pl.__version__}, ", end="")
     print(f"{os.cpu_count()} {platform.machine()} cores; medians of {REPEATS}.\n")

@@ -216,3 +216,11 @@ def test_the_benchmark_runs_and_finds_pandas_and_polars_equal() -> None:
     assert done.returncode == 0, done.stderr
     for row in ("| Alfred |", "| pandas |", "| polars |", "| 40 |"):
         assert row in done.stdout
+
+
+def test_the_benchmark_of_the_complete_catalogue_runs_on_all_tables() -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "panel.py"
+    command = [sys.executable, str(script), "complete", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "columns; 0 missing" in done.stdout
