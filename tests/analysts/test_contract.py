@@ -11,9 +11,21 @@ from alfred.analysts import AnalystSpec, analyst_names, describe, make_analyst, 
 from alfred.core.errors import DataError, LeakError
 from alfred.training.settings import TrainSettings
 
-NAMES = analyst_names()
-NETWORKS = tuple(name for name in NAMES if name.startswith("vanilla"))
-LEARNERS = tuple(name for name in NAMES if name != "naive")
+NETWORKS = tuple(name for name in analyst_names() if name.startswith(("lstm", "trans", "vanilla")))
+
+
+def cases(names):
+    """What differs from another network in its default size alone, or behind extractors in its head, is slow."""
+    twins = {
+        name
+        for name in NETWORKS
+        if ".medium" in name or ".large" in name or ("extractors" in name and not name.endswith(".tanh"))
+    }
+    return [pytest.param(name, marks=pytest.mark.slow) if name in twins else name for name in names]
+
+
+NAMES = cases(analyst_names())
+LEARNERS = cases(name for name in analyst_names() if name != "naive")
 QUICK = TrainSettings(epochs=30, batch_size=64, learning_rate=3e-3, threads=1, device="cpu", patience=30)
 
 
@@ -88,7 +100,7 @@ def test_equal_seeds_forecast_equally(name):
     assert same(again.predict(test), fitted(name).predict(test))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", cases(NETWORKS))
 def test_other_seeds_forecast_otherwise(name):
     train, valid, test = data(describe(name).target)
     other = analyst(name, seed=2, settings=QUICK.model_copy(update={"epochs": 2})).fit(train, valid)
@@ -206,12 +218,16 @@ def test_the_record_counts_what_is_described(name):
     if name in NETWORKS:
         assert 1 <= record.best_epoch <= len(record.epochs) <= 30
         assert record.samples_per_second > 0
+    elif name == "lightgbm":
+        assert 1 <= record.best_epoch <= len(record.epochs)
+        assert record.parameters <= describe(name, columns=len(COLUMNS), quarters=2).parameters
     else:
         assert record.parameters == describe(name, columns=len(COLUMNS), quarters=2).parameters
-        assert (record.best_epoch, record.epochs, record.stopped) == (0, (), "closed form")
+        assert (record.best_epoch, record.epochs) == (0, ())
+        assert record.stopped in ("closed form", "converged")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", cases(NETWORKS))
 def test_learns_64_rows_by_heart(name):
     """Labels without any pattern: only a network with the capacity for it, and a loop that learns, gets there."""
     target = describe(name).target

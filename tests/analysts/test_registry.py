@@ -18,13 +18,16 @@ def make(name, **options):
 
 
 def test_the_notes_names_are_there():
-    assert analyst_names() == (
+    assert set(analyst_names()) >= {
+        "elastic-net",
+        "lightgbm",
+        "logistic",
         "momentum",
         "naive",
         "ridge",
         *(f"vanilla.{size}{head}" for size in ("small", "medium", "large") for head in ("", ".identity", ".tanh")),
         "vanilla.compression.tanh",
-    )
+    }
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,10 @@ def test_the_notes_names_are_there():
             2 * (1024 * 512 + 512 * 256) + 2 * 1024 + 2 * 512 + 256 + 40 * 1024 + 1025,
         ),
         ("ridge", "PM", "mse", None, 41),
+        ("elastic-net", "PM", "mse", None, 41),
+        ("logistic", "PQ", "bce", None, 41),
+        # 1,000 rounds of 8 leaves and 7 splits, and the base.
+        ("lightgbm", "PM", "mse", None, 15_001),
         ("momentum", "PM", "mse", None, 2),
         ("naive", "PM", "mse", None, 1),
     ],
@@ -73,10 +80,16 @@ def test_described_is_what_is_built():
         ("vanila.small", {}, r"no analyst 'vanila.small'; did you mean 'vanilla.small'\?"),
         ("vanilla", {}, "no analyst 'vanilla'; did you mean 'vanilla"),
         ("vanilla.small.tahn", {}, r"did you mean 'vanilla.small.tanh'\?"),
-        ("oracle", {}, "no analyst 'oracle'; known are momentum, naive, ridge"),
+        ("oracle", {}, "no analyst 'oracle'; known are .*momentum, naive, ridge"),
         ("_linear", {}, "no analyst '_linear'"),
         ("ridge", {"size": 8}, "ridge takes no size, got 8; remove the option"),
         ("momentum", {"layers": 2}, "momentum takes no layers, got 2"),
+        ("elastic_net", {}, r"no analyst 'elastic_net'; did you mean 'elastic-net'\?"),
+        ("elastic-net", {"label": "PQ"}, "elastic-net cannot forecast the label PQ; .* PM and excess"),
+        ("logistic", {"label": "PM"}, "logistic cannot forecast the label PM; its head is sigmoid, which is for PQ"),
+        ("lightgbm", {"loss": "bce"}, "lightgbm learns PM by mse or huber, got the loss 'bce'"),
+        ("lightgbm", {"label": "PQ", "loss": "huber"}, "lightgbm learns PQ by bce, got the loss 'huber'"),
+        ("lightgbm", {"size": 8}, "lightgbm takes no size, got 8"),
         ("naive", {"loss": "mse"}, "naive takes no loss, got 'mse'"),
         ("vanilla.small", {"label": "PM"}, "vanilla.small cannot forecast the label PM; its head is sigmoid"),
         ("vanilla.small.tanh", {"label": "PQ"}, "cannot forecast the label PQ; its head is tanh, .* PM and excess"),

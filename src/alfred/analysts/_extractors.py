@@ -1,23 +1,28 @@
 """What reads a sequence of quarters in front of the plain network: recurrence, convolution, attention.
 
 An extractor takes values (B, L, W) and seen (B, L), and gives (B, asked, size): its outputs for the last `asked`
-quarters. The output of a quarter depends on that quarter and on earlier ones that were seen, whatever stands in the
-others, and where the row's history begins in the sequence makes no difference. Tensor operations are plain ones, for
-`torch.func.vmap` to batch over stacked weights: `nn.LSTM` and `nn.MultiheadAttention` refuse or go one by one.
+quarters. What it says of a quarter that was seen depends on that quarter and on earlier ones that were seen, and on
+nothing that stands in others; how many unseen ones come before them makes no difference. Tensor operations are plain
+ones, which `torch.func.vmap` can batch over stacked weights.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from alfred.analysts._plain import PlainNetwork
+from alfred.analysts._plain import HEADS, PlainNetwork
+from alfred.analysts._presets import Preset
 
+QUARTERS = 12
+"""History that these networks look at by default: the notes' shorter one, three years."""
+SIZES = {"small": 256, "medium": 1024}
+LAYERS = 10
 SPAN = 5
 """Quarters that a convolution sees at once: with five, the same quarter of the year before is among them."""
-HEADS = 4
+ATTENTION_HEADS = 4
 """Heads of attention, or fewer where these don't divide the size."""
 PLACE_SCALE = 0.5
 """Standard deviation of the first weights about a place: about that of embedded values of variance 1."""
@@ -79,7 +84,7 @@ class Attention(nn.Module):
 
     def __init__(self, size: int) -> None:
         super().__init__()
-        self.heads = math.gcd(size, HEADS)
+        self.heads = math.gcd(size, ATTENTION_HEADS)
         self.query = nn.Linear(size, size)
         self.key_value = nn.Linear(size, 2 * size)
         self.mix = nn.Linear(size, size)
@@ -97,13 +102,13 @@ class Attention(nn.Module):
 
     def _by_head(self, values: Tensor) -> Tensor:
         """(B, n, size) -> (B, heads, n, width)."""
-        return values.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return values.reshape(*values.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 def _open(seen: Tensor, asked: int) -> Tensor:
     """(B, asked, L): whether a quarter may look at another, which is earlier and was seen, or is itself.
 
-    A quarter always sees itself: a softmax over nothing is not a number.
+    A quarter always sees itself: a softmax over nothing is no number.
     """
     key = torch.arange(seen.shape[1], device=seen.device)
     query = key[-asked:].unsqueeze(1)  # (asked, 1)
@@ -169,7 +174,7 @@ class SideBySide(nn.Module):
 
 
 class Layered(nn.Module):
-    """Extractors that each read what the one before made of the sequence; the last's decision quarter is the plain's."""
+    """Extractors that each read what the one before made of the sequence; the last speaks of the decision quarter."""
 
     def __init__(self, extractors: Iterable[nn.Module], plain: PlainNetwork) -> None:
         super().__init__()
@@ -179,3 +184,15 @@ class Layered(nn.Module):
         """Raw outputs (B,) for x (B, L, F) and seen (B, L)."""
         output: Tensor = self.plain(_through(self.extractors, x, seen, 1), seen)
         return output
+
+
+def sequence_presets(family: str, kinds: Mapping[str, str]) -> dict[str, Preset]:
+    """Presets `family.size.kind` with every head, from kinds and what is said of them."""
+    return {
+        f"{family}.{word}.{kind}{head.ending}": head.preset(
+            f"{words}, each of {size}, before {LAYERS} layers", size, LAYERS, QUARTERS
+        )
+        for word, size in SIZES.items()
+        for kind, words in kinds.items()
+        for head in HEADS
+    }

@@ -9,11 +9,10 @@ from scipy.special import expit
 from alfred.analysts._conformal import Calibration, calibrate
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
+from alfred.analysts._table import parts
 from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
 from alfred.training.losses import Head
 from alfred.training.rows import Inputs
-
-_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,8 @@ def linear_mean(windows: Windows, weights: Floats, intercept: float, head: Head)
     """(N,) forecasts. Each row is added up by itself: a matrix product rounds a row by how many stand beside it."""
     flat = weights.ravel()
     means = np.empty(len(windows))
-    for start in range(0, len(windows), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        x = windows.cells[windows.index[part]].reshape(-1, flat.size).astype(np.float64)
-        means[part] = intercept + (x * flat).sum(axis=1)
+    for place, x in parts(windows):
+        means[place] = intercept + (x.astype(np.float64) * flat).sum(axis=1)
     return expit(means) if head == "sigmoid" else means
 
 

@@ -28,13 +28,25 @@ class HeadOption:
 
     def preset(self, shape: str, size: int, layers: int, quarters: int = 1) -> Preset:
         """A network of that shape with this head."""
-        return Preset(f"{shape}, {self.words}", self.labels, self.losses, self.head, size, layers, quarters)
+        return Preset(
+            f"{shape}, {self.words}",
+            self.labels,
+            self.losses,
+            self.head,
+            size=size,
+            layers=layers,
+            quarters=quarters,
+        )
 
 
 HEADS = (
     HeadOption("", "sigmoid", "sigmoid head: probability of a rise", (DIRECTION,), ("bce", "mse")),
     HeadOption(
-        ".identity", "identity", "linear head: magnitude", SIZES, ("mse", "huber", "huber-sign", "mse-sign", "sign-ratio")
+        ".identity",
+        "identity",
+        "linear head: magnitude",
+        SIZES,
+        ("mse", "huber", "huber-sign", "mse-sign", "sign-ratio"),
     ),
     HeadOption(".tanh", "tanh", "tanh head: magnitude within -100% and +100%", SIZES, SIGNED),
 )
@@ -65,5 +77,6 @@ class PlainNetwork(nn.Module):
             values = layer(values)  # (B, width)
             values = f.layer_norm(values, values.shape[1:])  # (B, width), mean 0 and variance 1 in each row
             values = f.relu(values)  # (B, width)
-        output: Tensor = self.head(values).squeeze(1)  # (B, 1) -> (B,)
+        # Row by row: a product with a single column rounds otherwise when it is batched over members.
+        output: Tensor = (values * self.head.weight).sum(1) + self.head.bias  # (B, width) -> (B,)
         return output

@@ -49,6 +49,7 @@ class Preset:
         head: what turns a network's raw output into the forecast.
         size, layers: a network's defaults; None where there is no such thing.
         quarters: history it looks at by default.
+        random: whether chance plays a part in its learning though it is no network.
     """
 
     description: str
@@ -58,11 +59,12 @@ class Preset:
     size: int | None = None
     layers: int | None = None
     quarters: int = 1
+    random: bool = False
 
     @property
     def uses_seed(self) -> bool:
         """Whether forecasts depend on the seed: a network's do, through its first weights and the order of rows."""
-        return self.size is not None
+        return self.random or self.size is not None
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,14 @@
 """Rows as one table: what the analysts share that see a window as one long row of numbers."""
 
+from collections.abc import Iterator
+
 import numpy as np
+from numpy.typing import NDArray
 
 from alfred.core.contracts import Floats, Windows
 from alfred.training.rows import require_fit_rows, require_target
+
+_PART = 4096
 
 
 def labels_to_learn(train: Windows, valid: Windows, target: str) -> tuple[Floats, Floats]:
@@ -23,6 +28,14 @@ def flat(windows: Windows) -> Floats:
     return windows.x.reshape(len(windows), windows.quarters * len(windows.columns)).astype(np.float64)
 
 
+def parts(windows: Windows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The table (N, L*F) block by block, each with its place, so that the whole never stands in memory."""
+    width = windows.quarters * len(windows.columns)
+    for start in range(0, len(windows), _PART):
+        place = slice(start, start + _PART)
+        yield place, windows.cells[windows.index[place]].reshape(-1, width)
+
+
 def of_least_loss(losses: Floats) -> int:
-    """Position of the smallest loss; `losses` stands from claiming most to least, and of equal ones the last is taken."""
+    """Position of the smallest loss; `losses` runs from what claims most to what claims least, which wins a tie."""
     return len(losses) - 1 - int(losses[::-1].argmin())

@@ -28,8 +28,11 @@ PRESETS = {
 MIXINGS = (0.1, 0.5, 1.0)
 """Shares of the absolute penalty in the whole: almost ridge, half, lasso."""
 SHRINKING = 10.0 ** np.linspace(0.0, -3.0, 31)
-"""Grid of penalties over the one that leaves no weight: ten a decade."""
-TOLERANCE = 1e-7
+"""Grid of absolute penalties over the one that leaves no weight: ten a decade, down to a thousandth."""
+FEW_ROWS = 21
+"""Of these as many as reach a hundredth, where rows are fewer than columns: below it noise is learnt by heart, slowly.
+(glmnet's bounds are a ten-thousandth and a hundredth.)"""
+TOLERANCE = 1e-6
 """A path step ends when no optimality condition is violated by more than this share of the largest moment."""
 SWEEPS = 2_000
 
@@ -54,7 +57,9 @@ class ElasticNet:
         centre, mean = x.mean(axis=0), float(y.mean())
         x -= centre
         gram, moment = x.T @ x / len(y), x.T @ (y - mean) / len(y)
-        grid, weights, unsettled = elastic_net_path(gram, moment)
+        grid, weights, unsettled = elastic_net_path(
+            gram, moment, SHRINKING[: FEW_ROWS if len(y) < len(moment) else None]
+        )
         if unsettled:
             self.progress.say(f"elastic-net: {unsettled} of {len(grid)} penalties were not solved in {SWEEPS} sweeps.")
         means = mean + (flat(valid) - centre) @ weights
@@ -71,8 +76,8 @@ class ElasticNet:
         return fitted_linear(self.spec, valid, shaped, intercept, record, details=details)
 
 
-def elastic_net_path(gram: Floats, moment: Floats) -> tuple[Floats, Floats, int]:
-    """Weights along `SHRINKING` for each of `MIXINGS`, each step begun where the one before ended.
+def elastic_net_path(gram: Floats, moment: Floats, shares: Floats = SHRINKING) -> tuple[Floats, Floats, int]:
+    """Weights along `shares` for each of `MIXINGS`, each step begun where the one before ended.
 
     Coordinate descent on second moments (Friedman, Hastie and Tibshirani 2010): a sweep costs what its changes cost,
     whatever the number of rows.
@@ -80,6 +85,7 @@ def elastic_net_path(gram: Floats, moment: Floats) -> tuple[Floats, Floats, int]
     Args:
         gram: (P, P) x'x / N of centred columns.
         moment: (P,) x'y / N.
+        shares: absolute penalties over the one that leaves no weight, descending from 1.
 
     Returns:
         (K, 2) penalty and mixing; (P, K) weights, from the weakest absolute penalty to the strongest; how many of the
@@ -89,7 +95,7 @@ def elastic_net_path(gram: Floats, moment: Floats) -> tuple[Floats, Floats, int]
     pairs, found, unsettled = [], [], 0
     for mixing in MIXINGS:
         weights, gradient = np.zeros(len(moment)), moment.copy()
-        for share in SHRINKING:
+        for share in shares:
             absolute = largest * share
             square = absolute / mixing * (1 - mixing)
             settled = _descend(gram, weights, gradient, absolute, square, TOLERANCE * largest, SWEEPS)
@@ -97,11 +103,11 @@ def elastic_net_path(gram: Floats, moment: Floats) -> tuple[Floats, Floats, int]
             pairs.append((absolute / mixing, mixing))
             found.append(weights.copy())
     # Stable, so that at one absolute penalty the lasso, which uses fewest columns, stays last.
-    order = np.argsort(np.tile(SHRINKING, len(MIXINGS)), kind="stable")
+    order = np.argsort(np.tile(shares, len(MIXINGS)), kind="stable")
     return np.array(pairs)[order], np.array(found).T[:, order], unsettled
 
 
-def _descend_plain(
+def _descend_plain(  # noqa: PLR0917 - compiled, it takes plain numbers
     gram: Floats, weights: Floats, gradient: Floats, absolute: float, square: float, tolerance: float, sweeps: int
 ) -> bool:
     """Minimise w'gram w / 2 - moment'w + absolute |w|_1 + square |w|^2 / 2 in place, one weight after another.
@@ -122,7 +128,8 @@ def _descend_plain(
             step = after - before
             if step != 0.0:
                 weights[at] = after
-                gradient -= step * gram[at]
+                for other in range(len(weights)):
+                    gradient[other] -= step * gram[at, other]
                 worst = max(worst, abs(step) * curvature)
         if worst <= tolerance:
             return True

@@ -26,7 +26,7 @@ PRESETS = {
 
 PENALTIES_PER_ROW = tuple(10.0**exponent for exponent in np.arange(-4.0, 4.25, 0.5))
 """Grid of penalties over the number of training rows: from all but none to one that leaves the share of rises."""
-GRADIENT = 1e-5
+GRADIENT = 1e-6
 """Largest slope left at the end, in coordinates where the curvature is at most 1."""
 STEPS = 1_000
 

@@ -3,44 +3,31 @@
 import functools
 from pathlib import Path
 
-from torch import Tensor, nn
-from torch.nn import functional as f
+from torch import nn
 
 from alfred.analysts._network import Build, NetworkAnalyst, empty_network, restore_network
+from alfred.analysts._plain import HEADS, SIGNED, PlainNetwork
 from alfred.analysts._presets import SIZES, AnalystSpec, Choice, Preset, choose
-from alfred.core.contracts import DIRECTION, FittedAnalyst
+from alfred.core.contracts import FittedAnalyst
 from alfred.core.errors import ConfigError
 from alfred.core.progress import Progress
 from alfred.training.compute import parameters_of
 from alfred.training.settings import TrainSettings
 
-HEAD_SCALE = 0.1
-"""The head's first weights are this fraction of torch's, so that untrained forecasts have the size of labels."""
-
 _SIZES = {"small": (10, 256), "medium": (10, 1024), "large": (100, 1024)}
 _COMPRESSION = "vanilla.compression.tanh"
-_DIRECTIONS = ("bce", "mse")
-_PLAIN = ("mse", "huber", "huber-sign", "mse-sign", "sign-ratio")
-_SIGNED = ("huber-sign", "mse-sign", "sign-ratio", "huber", "mse")
 
 
 def _presets() -> dict[str, Preset]:
-    presets = {}
-    for word, (layers, size) in _SIZES.items():
-        shape = f"{layers} layers of {size}"
-        presets[f"vanilla.{word}"] = Preset(
-            f"{shape}, sigmoid head: probability of a rise", (DIRECTION,), _DIRECTIONS, "sigmoid", size, layers
-        )
-        presets[f"vanilla.{word}.identity"] = Preset(
-            f"{shape}, linear head: magnitude", SIZES, _PLAIN, "identity", size, layers
-        )
-        presets[f"vanilla.{word}.tanh"] = Preset(
-            f"{shape}, tanh head: magnitude within -100% and +100%", SIZES, _SIGNED, "tanh", size, layers
-        )
+    presets = {
+        f"vanilla.{word}{head.ending}": head.preset(f"{layers} layers of {size}", size, layers)
+        for word, (layers, size) in _SIZES.items()
+        for head in HEADS
+    }
     presets[_COMPRESSION] = Preset(
         "5 layers, each half of the one before and then back (1024 to 256), tanh head: magnitude",
         SIZES,
-        _SIGNED,
+        SIGNED,
         "tanh",
         1024,
         5,
@@ -49,32 +36,6 @@ def _presets() -> dict[str, Preset]:
 
 
 PRESETS = _presets()
-
-
-class Vanilla(nn.Module):
-    """Hidden layers of linear map, normalisation, ReLU; then one raw output.
-
-    Normalisation is over a row's own values (layer normalisation, Ba et al. 2016) and learns nothing. Batch
-    normalisation, which the notes used, would make a row's forecast depend on the rows beside it.
-    """
-
-    def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        before = (inputs, *widths[:-1])
-        self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in zip(before, widths, strict=True))
-        self.head = nn.Linear(widths[-1], 1)
-        with_small_start = nn.Parameter(self.head.weight.detach() * HEAD_SCALE)
-        self.head.weight = with_small_start
-
-    def forward(self, x: Tensor, _seen: Tensor) -> Tensor:
-        """Raw outputs (B,) for x (B, L, F). Unseen quarters are zeros in `x` already, so the mask adds nothing."""
-        values = x.flatten(1)  # (B, L*F)
-        for layer in self.hidden:
-            values = layer(values)  # (B, width)
-            values = f.layer_norm(values, values.shape[1:])  # (B, width), mean 0 and variance 1 in each row
-            values = f.relu(values)  # (B, width)
-        output: Tensor = self.head(values).squeeze(1)  # (B, 1) -> (B,)
-        return output
 
 
 def _widths(choice: Choice) -> tuple[int, ...]:
@@ -91,7 +52,7 @@ def _widths(choice: Choice) -> tuple[int, ...]:
 
 
 def _build(choice: Choice, columns: int, quarters: int) -> nn.Module:
-    return Vanilla(columns * quarters, _widths(choice))
+    return PlainNetwork(columns * quarters, _widths(choice))
 
 
 def _build_of(choice: Choice) -> Build:
