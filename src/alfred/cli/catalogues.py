@@ -54,9 +54,9 @@ def analysts(
     """
     from alfred.analysts import analyst_names, describe
 
-    out.print(f"[bold]{'name':<26}{'label':<7}{'loss':<11}{'hidden':>12}{'all':>13}[/]")
+    out.print(f"[bold]{'name':<40}{'label':<7}{'loss':<11}{'hidden':>12}{'all':>13}[/]")
     for name in analyst_names():
         about = describe(name, columns)
         hidden, everything = (f"{n:,}" if n else "-" for n in (about.notes_parameters, about.parameters))
-        out.print(f"{name:<26}{about.target:<7}{about.loss:<11}{hidden:>12}{everything:>13}")
+        out.print(f"{name:<40}{about.target:<7}{about.loss:<11}{hidden:>12}{everything:>13}")
         out.print(f"    [dim]{about.description}[/]", soft_wrap=True)

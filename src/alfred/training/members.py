@@ -37,15 +37,13 @@ def can_stand_together(network: nn.Module, quarters: int, columns: int) -> bool:
 
     It is tried on tensors without memory.
     """
-    on_meta = {
-        name: torch.empty(2, *tensor.shape, dtype=tensor.dtype, device="meta")
-        for name, tensor in (*network.named_parameters(), *network.named_buffers())
-    }
+    weights = {name: torch.empty(2, *weight.shape, device="meta") for name, weight in network.named_parameters()}
+    buffers = {name: buffer.to("meta") for name, buffer in network.named_buffers()}
     x = torch.empty(2, 2, quarters, columns, device="meta")
     seen = torch.empty(2, 2, quarters, dtype=torch.bool, device="meta")
     learning = network.training
     try:
-        torch.vmap(lambda state, *inputs: functional_call(network.train(), state, inputs))(on_meta, x, seen)
+        torch.vmap(lambda own, *inputs: functional_call(network.train(), {**own, **buffers}, inputs))(weights, x, seen)
     except RuntimeError:
         return False
     finally:
@@ -72,7 +70,15 @@ class _Slot:
 class Part:
     """Neighbours in a stack that take a batch together."""
 
-    def __init__(self, network: nn.Module, slots: Mapping[str, _Slot], weights: Tensor, gradients: Tensor) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        slots: Mapping[str, _Slot],
+        weights: Tensor,
+        gradients: Tensor,
+        *,
+        compiled: bool,
+    ) -> None:
         self._network = network
         self._alone = len(weights) == 1
         self._leaves = {name: self._view(slot, weights).detach().requires_grad_() for name, slot in slots.items()}
@@ -83,13 +89,12 @@ class Part:
                 owner, _, own = name.rpartition(".")
                 setattr(network.get_submodule(owner), own, nn.Parameter(leaf))
             self._leaves = {name: network.get_parameter(name) for name in slots}
+        forward = self._of_alone if self._alone else torch.vmap(self._of_one)
+        self._forward = torch.compile(forward) if compiled else forward
 
     def outputs(self, x: Tensor, seen: Tensor) -> Tensor:
         """Raw outputs (k, B) for x (k, B, L, F) and seen (k, B, L)."""
-        if self._alone:
-            output: Tensor = self._network(x[0], seen[0])
-            return output[None]
-        outputs: Tensor = torch.vmap(self._of_one)(self._leaves, x, seen)
+        outputs: Tensor = self._forward(self._leaves, x, seen)
         return outputs
 
     def take_gradients(self, objective: Tensor, *, add: bool) -> None:
@@ -104,8 +109,16 @@ class Part:
         """Set the network's mode."""
         self._network.train(learning)
 
+    def buffers(self) -> dict[str, Tensor]:
+        """What the network holds beside its weights."""
+        return dict(self._network.named_buffers())
+
     def _view(self, slot: _Slot, rows: Tensor) -> Tensor:
         return slot.of(rows)[0] if self._alone else slot.of(rows)
+
+    def _of_alone(self, _weights: dict[str, Tensor], x: Tensor, seen: Tensor) -> Tensor:
+        output: Tensor = self._network(x[0], seen[0])
+        return output[None]
 
     def _of_one(self, weights: dict[str, Tensor], x: Tensor, seen: Tensor) -> Tensor:
         output: Tensor = functional_call(self._network, weights, (x, seen))
@@ -122,7 +135,7 @@ class Stack:
     def __init__(self, networks: Sequence[nn.Module], settings: TrainSettings, device: torch.device) -> None:
         first = networks[0]
         self._shape = copy.deepcopy(first).to(device)
-        self._decay = settings.weight_decay
+        self._decay, self._compiled = settings.weight_decay, settings.compile
         order = sorted(shapes_of(first), key=lambda named: len(named[1]) <= 1)
         ends = [0, *accumulate(shape.numel() for _, shape in order)]
         placed = {name: _Slot(shape, *at) for (name, shape), at in zip(order, pairwise(ends), strict=True)}
@@ -149,7 +162,9 @@ class Stack:
         key = (members.start, members.stop)
         if key not in self._parts:
             network = copy.deepcopy(self._shape) if members.stop - members.start == 1 else self._shape
-            self._parts[key] = Part(network, self._slots, self.weights[members], self._gradients[members])
+            self._parts[key] = Part(
+                network, self._slots, self.weights[members], self._gradients[members], compiled=self._compiled
+            )
         return self._parts[key]
 
     @torch.no_grad()

@@ -122,6 +122,7 @@ class Pass:
             for member, train_loss, valid_loss in zip(self._members, learnt, judged, strict=True):
                 if not np.isfinite((train_loss, valid_loss)).all():
                     raise NotFiniteError(member)
+                self._require_still_buffers(member)
                 member.course = member.course.after(train_loss, valid_loss, seconds, self._settings)
                 report(member)
             self._stack.keep([at for at, member in enumerate(self._members) if member.course.improved])
@@ -207,13 +208,22 @@ class Pass:
             if member.course.stopped is None:
                 going.append(at)
                 continue
-            if any(member.network.buffers()):
-                self._require_still_buffers(at, member)
             self._stack.best_into(member.network.to(self._device).eval(), at)
         if len(going) < len(self._members):
             self._members = [self._members[at] for at in going]
             self._train, self._valid = self._train.only(going), self._valid.only(going)
             self._stack.narrow(going)
+
+    def _require_still_buffers(self, member: Member) -> None:
+        """Only weights are kept, and only weights depend on the best epoch."""
+        for name, buffer in member.network.named_buffers():
+            if not torch.equal(
+                buffer, self._stack.part(slice(0, len(self._members))).buffers()[name].to(buffer.device)
+            ):
+                raise ConfigError(
+                    f"training changes the network's buffer {name!r}; normalise over a row's own values, "
+                    f"without running statistics, so that a row's forecast depends on that row alone."
+                )
 
     def _resume(self, at: int, member: Member) -> None:
         state = self._state(at, member)
