@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from planted_windows import COLUMNS, after, planted
 
-from alfred.analysts import AnalystSpec, analyst_names, describe, make_analyst
+from alfred.analysts import AnalystSpec, analyst_names, describe, make_analyst, restore_analyst
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.progress import Silent
 from alfred.training.settings import TrainSettings
@@ -177,3 +177,21 @@ def test_listing_ridge_does_not_wait_for_torch():
         "make_analyst(AnalystSpec(name='ridge'), TrainSettings(), 0); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_untrained_network_has_the_initial_weights_of_its_seed(tmp_path):
+    train = planted(64)
+    valid = planted(32, seed=1, first=after(train))
+    test = planted(48, seed=2, first=after(valid))
+    control = make("vanilla.small.tanh", size=8, layers=2, untrained=True).fit(train, valid)
+    assert (control.record.stopped, control.record.epochs, control.record.seconds) == ("untrained", (), 0.0)
+    other = planted(80, seed=3)
+    later = planted(32, seed=4, first=after(other))
+    assert (make("vanilla.small.tanh", size=8, layers=2, untrained=True).fit(other, later).predict(test).mean
+            == control.predict(test).mean).all()  # fmt: skip
+    assert (make("vanilla.small.tanh", size=8, layers=2).fit(train, valid).predict(test).mean
+            != control.predict(test).mean).any()  # fmt: skip
+    control.save(tmp_path)
+    assert restore_analyst(tmp_path).spec.untrained
+    with pytest.raises(ConfigError, match="momentum has no initial weights to forecast with"):
+        make("momentum", untrained=True)

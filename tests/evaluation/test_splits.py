@@ -137,3 +137,15 @@ def test_wrong_dates_and_settings():
         SplitSettings.parse({"embargo": 1}, "split")
     with pytest.raises(DataError, match="valid part must hold ascending positions, at least one"):
         Fold(positions(0), positions(), positions(1))
+
+
+def test_all_trains_once_for_every_test_quarter():
+    settings = SplitSettings(min_train_quarters=4, valid_quarters=2, test_quarters="all", test_last="1992-06-30")
+    (fold,) = walk_forward(quarter_ends(11), 1, settings)
+    assert (fold.train.tolist(), fold.valid.tolist(), fold.test.tolist()) == ([0, 1, 2, 3], [4, 5], [6, 7, 8, 9])
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "every"])
+def test_other_counts_of_test_quarters_are_refused(value):
+    with pytest.raises(ConfigError, match=r"^split: test_quarters: a number of quarters, at least 1, or 'all', got"):
+        SplitSettings.parse({"test_quarters": value}, "split")

@@ -254,6 +254,17 @@ def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:
         load_record(tmp_path)
 
 
+def test_efficiency_tells_time_to_best_and_memory(record: RunRecord) -> None:
+    costs = {cost.analyst: cost for cost in record.efficiency}
+    for name in ("ridge", "vanilla.small.tanh:size16-layers2"):
+        assert 50 < (costs[name].peak_memory_mb or 0) <= record.peak_memory_mb, name
+        assert costs[name].energy_joules is None or costs[name].energy_joules > 0
+    network = costs["vanilla.small.tanh:size16-layers2"]
+    assert network.median_seconds_to_best is not None
+    assert 0 < network.median_seconds_to_best <= network.seconds / network.fits * 4
+    assert costs["ridge"].median_seconds_to_best is None
+
+
 def test_the_loss_is_the_one_that_the_network_trained_on(folder: Path, record: RunRecord) -> None:
     card = next(card for card in record.scorecards if card.analyst == "vanilla.small.tanh:size16-layers2")
     rows = (

@@ -235,7 +235,7 @@ def _efficiency() -> tuple[Efficiency, ...]:
         Efficiency(name, size, 15, took, None, None, None)
         for name, size, took in (("naive", 2, 0.002), ("momentum", 3, 0.01), ("ridge", 41, 0.21))
     ]
-    learnt = [Efficiency(name, 614_657, 45, 84.2, 0.061, 41_200.0, 9.0) for name in NETWORKS]
+    learnt = [Efficiency(name, 614_657, 45, 84.2, 0.061, 41_200.0, 9.0, 0.55, 412.0, 3120.0) for name in NETWORKS]
     return (*closed, *learnt)
 
 

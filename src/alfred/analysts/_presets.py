@@ -28,6 +28,7 @@ class AnalystSpec(Settings):
         size: width of a network's hidden layers.
         layers: number of a network's hidden layers.
         quarters: quarters of history it looks at, the decision date's own among them.
+        untrained: keep a network's initial weights, as a control beside trained ones; never so unless asked for.
     """
 
     name: str
@@ -36,6 +37,7 @@ class AnalystSpec(Settings):
     size: int | None = Field(default=None, ge=1, le=65_536)
     layers: int | None = Field(default=None, ge=1, le=1_000)
     quarters: int | None = Field(default=None, ge=1, le=80)
+    untrained: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
     for option in ("size", "layers"):
         if getattr(spec, option) is not None and getattr(preset, option) is None:
             raise ConfigError(f"{spec.name} takes no {option}, got {getattr(spec, option)}; remove the option.")
+    if spec.untrained and preset.size is None:
+        raise ConfigError(f"{spec.name} has no initial weights to forecast with; only networks can stay untrained.")
     if spec.loss is not None and len(preset.losses) == 1:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:

@@ -35,6 +35,11 @@ class Home:
         return self.root / "stages"
 
     @property
+    def models(self) -> Path:
+        """One folder a model of `alfred train`, with what it learnt."""
+        return self.root / "models"
+
+    @property
     def runs(self) -> Path:
         """One folder a run, with its record and report."""
         return self.root / "runs"

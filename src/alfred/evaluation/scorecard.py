@@ -97,6 +97,22 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
     )
 
 
+def point_values(forecasts: pl.DataFrame, analyst: str, row_loss: RowLoss) -> dict[str, float | None]:
+    """Every metric of one analyst, mean over seeds, and the share of rises; without intervals.
+
+    For rows that were learnt from, or that chose the epoch: no interval could make up for that. None where undefined.
+
+    Raises:
+        DataError: as `forecast_rows`; or the loss is not finite.
+    """
+    rows = forecast_rows(forecasts, analyst)
+    values = metric_values(_totals(quarter_sums(rows, row_loss, rank_ics(rows))), rows.target)
+    means = {name: float(of_seeds.mean()) for name, of_seeds in values.items()} | {
+        "rise_share": float(rows.rise.mean())
+    }
+    return {name: value if np.isfinite(value) else None for name, value in means.items()}
+
+
 def quarter_table(forecasts: pl.DataFrame) -> pl.DataFrame:
     """Rank IC and direction accuracy of every analyst in every test quarter, means over seeds.
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from alfred.core.calendar import Dates, IsoDate, day, quarter_index, quarter_name
 from alfred.core.errors import ConfigError, DataError, LeakError
@@ -30,7 +30,7 @@ class SplitSettings(Settings):
     Attributes:
         test_first: earliest decision date to test (ISO); None: as early as `min_train_quarters` allows.
         test_last: latest decision date to test (ISO); None: the last there is.
-        test_quarters: quarters tested before the next training.
+        test_quarters: quarters tested before the next training; "all" trains once and never again.
         valid_quarters: quarters held out between training and test, for early stopping and calibration.
         embargo_quarters: quarters removed beside those that the purge removes.
         min_train_quarters: fewest quarters to train on; under "rolling", exactly that many.
@@ -39,11 +39,18 @@ class SplitSettings(Settings):
 
     test_first: IsoDate | None = None
     test_last: IsoDate | None = None
-    test_quarters: int = Field(default=8, ge=1)
+    test_quarters: int | Literal["all"] = 8
     valid_quarters: int = Field(default=8, ge=1)
     embargo_quarters: int = Field(default=0, ge=0)
     min_train_quarters: int = Field(default=20, ge=1)
     window: Literal["expanding", "rolling"] = "expanding"
+
+    @field_validator("test_quarters", mode="before")
+    @classmethod
+    def _count_or_all(cls, value: object) -> object:
+        if value != "all" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError(f"a number of quarters, at least 1, or 'all', got {value!r}")
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +85,8 @@ def walk_forward(dates: Dates, horizon_quarters: int, settings: SplitSettings) -
         raise ConfigError(f"horizon_quarters must be at least 1, got {horizon_quarters}.")
     gap = horizon_quarters + settings.embargo_quarters
     first, stop = _test_range(dates, gap, settings)
-    return tuple(
-        _fold(start, min(start + settings.test_quarters, stop), gap, settings)
-        for start in range(first, stop, settings.test_quarters)
-    )
+    step = stop - first if settings.test_quarters == "all" else settings.test_quarters
+    return tuple(_fold(start, min(start + step, stop), gap, settings) for start in range(first, stop, step))
 
 
 def check_fold(fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters: int = 0) -> None:

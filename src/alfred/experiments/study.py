@@ -12,6 +12,7 @@ from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.run import STRATEGIES
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.core.calendar import IsoDate, day
+from alfred.core.contracts import DIRECTION
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
@@ -174,6 +175,11 @@ def target_of(spec: AnalystSpec) -> str:
     return spec.label or describe(spec.name).target
 
 
+def judged_loss(spec: AnalystSpec) -> str:
+    """The loss in which its forecasts are judged: what it trains on, and cross-entropy for a direction."""
+    return "bce" if target_of(spec) == DIRECTION else spec.loss or describe(spec.name).loss
+
+
 def entry_name(spec: AnalystSpec) -> str:
     """What a study's analyst is called in results: its name, and after a colon all in which it differs from its preset.
 
@@ -185,6 +191,8 @@ def entry_name(spec: AnalystSpec) -> str:
         value = getattr(spec, option)
         if value not in {None, default}:
             parts.append(str(value) if isinstance(value, str) else f"{option}{value}")
+    if spec.untrained:
+        parts.append("untrained")
     return ":".join([spec.name, *(["-".join(parts)] if parts else [])])
 
 
@@ -210,14 +218,19 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     for override in overrides:
-        _override(form, override)
+        apply_override(form, override)
     baskets = form.get("universe", {}).get("baskets") if isinstance(form.get("universe"), dict) else None
     if isinstance(baskets, str):
         form["universe"]["baskets"] = str((path.parent / baskets).resolve())
     return Study.parse(form, path.name)
 
 
-def _override(form: dict[str, Any], override: str) -> None:
+def apply_override(form: dict[str, Any], override: str) -> None:
+    """Set one key of a study's form, such as "train.epochs=3".
+
+    Raises:
+        ConfigError: it is not of that kind.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set takes section.key=value, such as train.epochs=3, got {override!r}.")

@@ -9,14 +9,16 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
-from alfred.core.contracts import LABELS, FitRecord, Forecast, Windows
+from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress, Silent
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
+from alfred.experiments.record import FoldSummary
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import entry_name, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
+from alfred.training.meter import metered
 from alfred.training.settings import TrainSettings
 
 _RECORD = TypeAdapter(FitRecord)
@@ -34,6 +36,24 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An analyst that has learnt already, to forecast every fold with.
+
+    Attributes:
+        digest: of what it learnt from, and how.
+        spec, seed: what it was asked to be.
+        fitted: the analyst.
+        record: of its fit.
+    """
+
+    digest: str
+    spec: AnalystSpec
+    seed: int
+    fitted: FittedAnalyst
+    record: FitRecord
+
+
+@dataclass(frozen=True)
 class WalkForward:
     """What every fit of a study shares.
 
@@ -42,6 +62,7 @@ class WalkForward:
         folds: positions of the parts in the panel's dates.
         training, evaluation: symbols to learn from and to forecast.
         stages: where finished fits are kept.
+        kept: the analyst that is not to be trained, if there is one.
     """
 
     panel: Panel
@@ -52,6 +73,7 @@ class WalkForward:
     split_settings: SplitSettings
     train_settings: TrainSettings
     stages: Stages
+    kept: Kept | None = None
 
     @functools.cached_property
     def panel_digest(self) -> str:
@@ -92,6 +114,8 @@ class WalkForward:
         Returns:
             All fits, and the forecasts with the columns of `forecasts.parquet`.
         """
+        if self.kept is not None and self.kept.spec == spec:
+            return self._forecast_kept(self.kept)
         entry = entry_name(spec)
         used = tuple(seeds) if describe(spec.name).uses_seed else tuple(seeds)[:1]
         progress.start(entry, len(used) * len(self.folds))
@@ -100,12 +124,26 @@ class WalkForward:
             for at, fold in enumerate(self.folds):
                 (frame, record), resumed = self._stage(spec, seed, fold, progress)
                 fits.append(Fit(entry, seed, at, record, resumed))
-                keys = (pl.lit(at).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
-                frames.append(frame.select(*keys, pl.all()))
+                frames.append(_keyed(frame, at, entry, seed))
                 progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
         progress.finish(entry)
-        rows = pl.concat(frames)
-        return fits, rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
+        return fits, self._with_outcomes(pl.concat(frames))
+
+    def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
+        """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
+        return self._with_outcomes(_keyed(_rows(windows, fitted), 0, entry_name(spec), seed))
+
+    def _forecast_kept(self, kept: Kept) -> tuple[list[Fit], pl.DataFrame]:
+        quarters = kept.spec.quarters or describe(kept.spec.name).quarters
+        entry = entry_name(kept.spec)
+        frames = [
+            _keyed(_rows(self.parts(fold, target_of(kept.spec), quarters)[2], kept.fitted), at, entry, kept.seed)
+            for at, fold in enumerate(self.folds)
+        ]
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], self._with_outcomes(pl.concat(frames))
+
+    def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
 
     def _stage(
         self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress
@@ -124,15 +162,21 @@ class WalkForward:
         def compute(folder: Path) -> None:
             train, valid, test = self.parts(fold, target_of(spec), spec.quarters or describe(spec.name).quarters)
             analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
-            fitted = analyst.fit(train, valid)
-            _rows(test, fitted.predict(test)).write_parquet(folder / "forecasts.parquet")
-            (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
+            with metered(device_for(spec, self.train_settings)) as spent:
+                fitted = analyst.fit(train, valid)
+            _rows(test, fitted).write_parquet(folder / "forecasts.parquet")
+            (folder / "record.json").write_bytes(_RECORD.dump_json(spent.on(fitted.record)))
 
         def load(folder: Path) -> tuple[pl.DataFrame, FitRecord]:
             frame = pl.read_parquet(folder / "forecasts.parquet", glob=False)
             return frame, _RECORD.validate_json((folder / "record.json").read_bytes())
 
         return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)
+
+
+def device_for(spec: AnalystSpec, settings: TrainSettings) -> str:
+    """Where an analyst learns: networks where the settings say, all others on the processor."""
+    return settings.device if describe(spec.name).is_network else "cpu"
 
 
 class _Remarks(Silent):
@@ -173,7 +217,29 @@ def outcomes(panel: Panel) -> pl.DataFrame:
     return frame.with_columns(pl.Series(name, panel.labels.of(name).ravel(), nan_to_null=True) for name in LABELS)
 
 
-def _rows(test: Windows, forecast: Forecast) -> pl.DataFrame:
+def fold_summary(walk: WalkForward, fold: Fold) -> FoldSummary:
+    """First and last decision dates, and rows, of each part of a fold."""
+    train, valid, test = walk.parts(fold, DIRECTION)
+    return FoldSummary(
+        train_first=str(train.dates[0]),
+        train_last=str(train.dates[-1]),
+        valid_first=str(valid.dates[0]),
+        valid_last=str(valid.dates[-1]),
+        test_first=str(test.dates[0]),
+        test_last=str(test.dates[-1]),
+        train_rows=len(train),
+        valid_rows=len(valid),
+        test_rows=len(test),
+    )
+
+
+def _keyed(frame: pl.DataFrame, fold: int, entry: str, seed: int) -> pl.DataFrame:
+    keys = (pl.lit(fold).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
+    return frame.select(*keys, pl.all())
+
+
+def _rows(test: Windows, fitted: FittedAnalyst) -> pl.DataFrame:
+    forecast = fitted.predict(test)
     return pl.DataFrame(
         {
             "symbol": test.symbols.tolist(),
