@@ -164,7 +164,7 @@ def test_wrong_tables(simulate):
         card(frame, naive=pl.concat([naive, naive.with_columns(seed=naive["seed"] + 1)]))
     with pytest.raises(DataError, match="has 50 forecasts whose mean is not finite"):
         card(frame.with_columns(pl.lit(None, dtype=pl.Float64).alias("mean")), naive=naive)
-    with pytest.raises(DataError, match="target 'price' of naive is no label; labels are PQ, PM, excess"):
+    with pytest.raises(DataError, match="target 'price' of naive is no label; labels are PM, PQ, excess"):
         card(frame.with_columns(target=pl.lit("price")))
     with pytest.raises(DataError, match="at least 2 test quarters"):
         card(frame.filter(pl.col("as_of") == frame["as_of"].min()))

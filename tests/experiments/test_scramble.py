@@ -31,13 +31,20 @@ AFTER = dt.date(2012, 6, 29)
 """A decision date in the middle of a fold's test quarters."""
 
 SMALL_NETWORK = {"size": 8, "layers": 3}
+# Of networks that differ only in size or head, one each; the contract suite tests the others.
+NAMES = [name for name in analyst_names() if not describe(name).options["size"] or name.endswith("small.tanh")]
+NAMES += [
+    "vanilla.small",
+    "vanilla.compression.tanh",
+    *(n for n in analyst_names() if "small.extractors" in n and n.endswith("tanh")),
+]
 STUDY = small_study(
     seeds=[0],
     train={"epochs": 2, "patience": 2, "threads": 1},
     panel={"scaled_bound": 1e12},  # later folds train on scrambled prices
     data={"since": "2004-01-02", "until": "2014-12-31"},
     splits={"test_first": "2010-03-31", "test_quarters": 4, "valid_quarters": 4, "min_train_quarters": 12},
-    analysts=[{"name": name, **(SMALL_NETWORK if describe(name).uses_seed else {})} for name in analyst_names()],
+    analysts=[{"name": name, **(SMALL_NETWORK if describe(name).options["size"] else {})} for name in NAMES],
 )
 
 

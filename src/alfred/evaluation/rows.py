@@ -72,7 +72,7 @@ def forecast_rows(forecasts: pl.DataFrame, analyst: str, target: str | None = No
         DataError: columns are absent; there are no rows, or none with a realised label; targets are mixed; a forecast
             is not finite; a row is there twice; or the seeds do not cover the same rows.
     """
-    _require(forecasts, (*_KEYS, *FORECAST_COLUMNS))
+    _require(forecasts, (*_KEYS, *FORECAST_COLUMNS, DIRECTION, MAGNITUDE))
     own = forecasts.filter(pl.col("analyst") == analyst)
     targets = own["target"].unique().sort().to_list()
     if target is None and len(targets) > 1:
@@ -85,7 +85,7 @@ def forecast_rows(forecasts: pl.DataFrame, analyst: str, target: str | None = No
     if wanted not in LABELS:
         raise DataError(f"the target {wanted!r} of {analyst} is no label; labels are {', '.join(LABELS)}.")
     needed = sorted({wanted, DIRECTION, MAGNITUDE})
-    _require(forecasts, needed)
+    _require(forecasts, [wanted])
     known = own.with_columns(pl.col(*needed).cast(pl.Float64).fill_nan(None)).drop_nulls(needed)
     if known.is_empty():
         raise DataError(
@@ -137,9 +137,10 @@ def _dense(frame: pl.DataFrame, analyst: str, target: str, without_label: int) -
             f"{analyst} forecasts {twice['symbol'][0]} on {twice['as_of'][0]} more than once with seed {seeds[0]}; "
             "folds must not test a date twice."
         )
+    told = ["as_of", "symbol", *(name for name in LABELS if name in frame.columns)]
     for seed in seeds[1:]:
         other = frame.filter(pl.col("seed") == seed)
-        if not other.select("as_of", "symbol", *LABELS).equals(first.select("as_of", "symbol", *LABELS)):
+        if not other.select(told).equals(first.select(told)):
             raise DataError(
                 f"seeds {seeds[0]} and {seed} of {analyst} do not cover the same rows and labels "
                 f"({first.height} and {other.height} rows); forecast the same rows with every seed."
