@@ -28,6 +28,8 @@ class AnalystSpec(Settings):
         size: width of a network's hidden layers.
         layers: number of a network's hidden layers.
         quarters: quarters of history it looks at, the decision date's own among them.
+        members: analysts of which an ensemble is made; their label is the ensemble's.
+        member_seeds: fits of each member whose forecasts depend on chance; default 5.
     """
 
     name: str
@@ -36,6 +38,8 @@ class AnalystSpec(Settings):
     size: int | None = Field(default=None, ge=1, le=65_536)
     layers: int | None = Field(default=None, ge=1, le=1_000)
     quarters: int | None = Field(default=None, ge=1, le=80)
+    members: tuple["AnalystSpec", ...] | None = Field(default=None, min_length=1, max_length=64)
+    member_seeds: int | None = Field(default=None, ge=1, le=1_000)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Preset:
         size, layers: a network's defaults; None where there is no such thing.
         quarters: history it looks at by default.
         random: whether chance plays a part in its learning though it is no network.
+        members: an ensemble's default members; empty where it is one analyst.
     """
 
     description: str
@@ -60,6 +65,7 @@ class Preset:
     layers: int | None = None
     quarters: int = 1
     random: bool = False
+    members: tuple[str, ...] = ()
 
     @property
     def uses_seed(self) -> bool:
@@ -89,6 +95,9 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
     for option in ("size", "layers"):
         if getattr(spec, option) is not None and getattr(preset, option) is None:
             raise ConfigError(f"{spec.name} takes no {option}, got {getattr(spec, option)}; remove the option.")
+    for option in ("members", "member_seeds"):
+        if getattr(spec, option) is not None and not preset.members:
+            raise ConfigError(f"{spec.name} is one analyst and takes no {option}; remove the option.")
     if spec.loss is not None and len(preset.losses) == 1:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:

@@ -210,7 +210,7 @@ class FitRecord:
         samples_per_second: training rows seen per second of training, 0 where there are no epochs.
         best_epoch: number of the epoch whose weights were kept (by validation loss), 0 where none was or helped.
         epochs: the learning curve.
-        stopped: why it ended ("patience", "epochs", "closed form", "converged", "no further split").
+        stopped: why it ended ("patience", "epochs", "closed form", "converged", "no further split", "members").
     """
 
     parameters: int

@@ -12,6 +12,7 @@ from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.run import STRATEGIES
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.core.calendar import IsoDate, day
+from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
@@ -174,10 +175,18 @@ def target_of(spec: AnalystSpec) -> str:
     return spec.label or describe(spec.name).target
 
 
+def quarters_of(spec: AnalystSpec) -> int:
+    """Quarters of history in the windows that a study's analyst is given."""
+    own = spec.quarters or describe(spec.name).quarters
+    asked = [member.quarters or spec.quarters or describe(member.name).quarters for member in spec.members or ()]
+    return max([own, *asked])
+
+
 def entry_name(spec: AnalystSpec) -> str:
     """What a study's analyst is called in results: its name, and after a colon all in which it differs from its preset.
 
-    `lstm.medium.extractors.tanh:excess-quarters24-size64`.
+    `lstm.medium.extractors.tanh:excess-quarters24-size64`; `ensemble.mean:3of9c01d2` has three members of its own, of
+    whose names and options the digits are a digest.
     """
     about = describe(spec.name)
     parts = [] if spec.label in {None, about.target} else [str(spec.label)]
@@ -185,6 +194,11 @@ def entry_name(spec: AnalystSpec) -> str:
         value = getattr(spec, option)
         if value not in {None, default}:
             parts.append(str(value) if isinstance(value, str) else f"{option}{value}")
+    if spec.members is not None:
+        names = sorted(entry_name(member) for member in spec.members)
+        parts.append(f"{len(names)}of{digest_of(names)[:6]}")
+    if spec.member_seeds is not None:
+        parts.append(f"seeds{spec.member_seeds}")
     return ":".join([spec.name, *(["-".join(parts)] if parts else [])])
 
 

@@ -9,11 +9,12 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
-from alfred.core.contracts import LABELS, FitRecord, Forecast, Windows
+from alfred.core.contracts import DIRECTION, LABELS, FitRecord, Forecast, Windows
 from alfred.core.progress import Progress, Silent
+from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.stages import Stages
-from alfred.experiments.study import entry_name, target_of
+from alfred.experiments.study import entry_name, quarters_of, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
@@ -31,6 +32,15 @@ class Fit:
     fold: int
     record: FitRecord
     resumed: bool
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a fit leaves: its forecasts of the test and of the validation rows, and how it went."""
+
+    test: pl.DataFrame
+    valid: pl.DataFrame
+    record: FitRecord
 
 
 @dataclass(frozen=True)
@@ -95,21 +105,26 @@ class WalkForward:
         entry = entry_name(spec)
         used = tuple(seeds) if describe(spec.name).uses_seed else tuple(seeds)[:1]
         progress.start(entry, len(used) * len(self.folds))
+        came = outcomes(self.panel)
         fits, frames = [], []
         for seed in used:
+            tested, validated = [], []
             for at, fold in enumerate(self.folds):
-                (frame, record), resumed = self._stage(spec, seed, fold, progress)
-                fits.append(Fit(entry, seed, at, record, resumed))
+                made, resumed = self._stage(spec, seed, fold, progress)
+                fits.append(Fit(entry, seed, at, made.record, resumed))
                 keys = (pl.lit(at).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
-                frames.append(frame.select(*keys, pl.all()))
+                tested.append(made.test.select(*keys, pl.all()))
+                validated.append(made.valid.select(*keys, pl.all()))
                 progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
+            rows, before = (
+                pl.concat(part).join(came, on=["symbol", "as_of"], how="left", maintain_order="left")
+                for part in (tested, validated)
+            )
+            frames.append(_with_rolling_intervals(rows, before))
         progress.finish(entry)
-        rows = pl.concat(frames)
-        return fits, rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
+        return fits, pl.concat(frames)
 
-    def _stage(
-        self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress
-    ) -> tuple[tuple[pl.DataFrame, FitRecord], bool]:
+    def _stage(self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress) -> tuple["_Made", bool]:
         inputs = {
             "panel": self.panel_digest,
             "spec": spec.model_dump(mode="json"),
@@ -122,15 +137,18 @@ class WalkForward:
         }
 
         def compute(folder: Path) -> None:
-            train, valid, test = self.parts(fold, target_of(spec), spec.quarters or describe(spec.name).quarters)
+            train, valid, test = self.parts(fold, target_of(spec), quarters_of(spec))
             analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
             fitted = analyst.fit(train, valid)
             _rows(test, fitted.predict(test)).write_parquet(folder / "forecasts.parquet")
+            _rows(valid, fitted.predict(valid)).write_parquet(folder / "validation.parquet")
             (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
 
-        def load(folder: Path) -> tuple[pl.DataFrame, FitRecord]:
-            frame = pl.read_parquet(folder / "forecasts.parquet", glob=False)
-            return frame, _RECORD.validate_json((folder / "record.json").read_bytes())
+        def load(folder: Path) -> _Made:
+            test, valid = (
+                pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in ("forecasts", "validation")
+            )
+            return _Made(test, valid, _RECORD.validate_json((folder / "record.json").read_bytes()))
 
         return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)
 
@@ -144,6 +162,19 @@ class _Remarks(Silent):
     def say(self, message: str) -> None:
         """Pass it on."""
         self._progress.say(message)
+
+
+def _with_rolling_intervals(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+    """One seed's forecasts, their intervals calibrated on what was realised by each decision date.
+
+    An interval around a probability is not one that a direction of 0 or 1 lies in or out of; it stays as it was.
+    """
+    target = str(test["target"][0])
+    if target == DIRECTION:
+        return test
+    tested, before = (frame.with_columns(pl.col(target).alias("label")) for frame in (test, valid))
+    lower, upper = rolling_intervals(tested, before, float(test["level"][0]))
+    return test.with_columns(pl.Series("lower", lower), pl.Series("upper", upper))
 
 
 def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:
