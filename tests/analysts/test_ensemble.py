@@ -39,6 +39,17 @@ def test_a_member_is_the_mean_over_its_seeds():
     assert not np.array_equal(got.predict(TEST).mean, fit(members=(network,), member_seeds=3).predict(TEST).mean)
 
 
+@pytest.mark.parametrize("name", ["ensemble.mean", "ensemble.stack"])
+def test_directions_have_members_of_their_own(name):
+    train = planted(240, "PQ")
+    valid = planted(96, "PQ", seed=1, first=after(train))
+    test = planted(160, "PQ", seed=2, first=after(valid))
+    fitted = make_analyst(AnalystSpec(name=name, label="PQ", member_seeds=1), QUICK, 0).fit(train, valid)
+    assert [member.spec.name for member in fitted.members] == ["ridge", "logistic", "lightgbm"]
+    forecast = fitted.predict(test)
+    assert ((forecast.mean > 0.5) == (test.y > 0.5)).mean() > 0.75
+
+
 def test_members_see_their_own_history():
     long = make_analyst(AnalystSpec(name="ensemble.mean", members=PAIR), QUICK, 0).fit(TRAIN, VALID)
     cells = TEST.cells.copy()

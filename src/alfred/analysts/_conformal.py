@@ -2,7 +2,7 @@
 
 Validation rows were not learnt from and lie between training and test. If their residuals are exchangeable with the
 test's, an interval of the forecast plus or minus the ceil((n+1) level)-th smallest absolute residual holds the label
-with at least probability `level` (Vovk, Gammerman and Shafer 2005; Lei et al. 2018). Three things are fitted to markets:
+with at least probability `level` (Vovk, Gammerman and Shafer 2005; Lei et al. 2018). Three things are made for markets:
 
 - Residuals are counted in units of what the row lets expect (`_scale.py`), so that intervals are wide where the label
   varies much: normalised conformal prediction (Lei et al. 2018, section 5.2).
@@ -187,7 +187,8 @@ def _tamed(mean: Floats, label: Floats, scale: Floats, dates: Dates, weights: Fl
         return 1.0, 0.0, (label - mean) / scale
 
     def total(values: Floats) -> Floats:
-        return np.bincount(quarter, values, count)
+        sums: Floats = np.bincount(quarter, values, count).astype(np.float64)
+        return sums
 
     def about(values: Floats) -> Floats:
         within: Floats = values - (count * total(weights * values))[quarter]

@@ -25,7 +25,7 @@ from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
 from alfred.analysts._registry import describe, make_analyst, restore_analyst
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.analysts._table import labels_to_learn
-from alfred.core.contracts import FitRecord, FittedAnalyst, Floats, Forecast, Windows
+from alfred.core.contracts import DIRECTION, FitRecord, FittedAnalyst, Floats, Forecast, Windows
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.progress import Progress
 from alfred.core.quantile import date_weights
@@ -33,7 +33,8 @@ from alfred.training.rows import Inputs
 from alfred.training.settings import TrainSettings
 
 MEMBERS = ("ridge", "elastic-net", "lightgbm")
-"""The default: linear and not, each able to forecast every label, together fitted in seconds."""
+"""The default for sizes: linear and not, together fitted in seconds."""
+DIRECTION_MEMBERS = ("ridge", "logistic", "lightgbm")
 SEEDS = 5
 
 PRESETS = {
@@ -233,7 +234,7 @@ def _members(spec: AnalystSpec, choice: Choice, seed: int, settings: TrainSettin
     """The members, each of the ensemble's label; ensembles of different seeds have no member's seed in common."""
     count = spec.member_seeds or SEEDS
     members = []
-    for own in spec.members or tuple(AnalystSpec(name=name) for name in MEMBERS):
+    for own in spec.members or tuple(AnalystSpec(name=name) for name in _default(choice)):
         if own.name in PRESETS:
             raise ConfigError(f"{spec.name} cannot have {own.name} for a member; name that one's members.")
         if own.label not in {None, choice.label}:
@@ -249,6 +250,10 @@ def _members(spec: AnalystSpec, choice: Choice, seed: int, settings: TrainSettin
     if repeated is not None:
         raise ConfigError(f"{spec.name} has the member {repeated} twice; member_seeds asks for more seeds of it.")
     return tuple(members)
+
+
+def _default(choice: Choice) -> tuple[str, ...]:
+    return DIRECTION_MEMBERS if choice.label == DIRECTION else MEMBERS
 
 
 def restore(folder: Path) -> FittedAnalyst:
@@ -302,10 +307,10 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def parameters(choice: Choice, columns: int, quarters: int) -> int:  # noqa: ARG001
+def parameters(choice: Choice, columns: int, quarters: int) -> int:
     """Of all fits of the default members, their weights and the intercept."""
-    abouts = [describe(name, columns, quarters) for name in MEMBERS]
-    return sum((about.parameters or 0) * (SEEDS if about.uses_seed else 1) for about in abouts) + len(MEMBERS) + 1
+    abouts = [describe(name, columns, quarters) for name in _default(choice)]
+    return sum((about.parameters or 0) * (SEEDS if about.uses_seed else 1) for about in abouts) + len(abouts) + 1
 
 
 def notes_parameters(choice: Choice) -> None:
