@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from alfred.analysts._conformal import Calibration, calibrate
+from alfred.analysts._conformal import Calibration, calibrate_rows
 from alfred.analysts._presets import AnalystSpec, Choice
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
@@ -64,7 +64,7 @@ class NetworkAnalyst:
                 network, train, valid, loss, self.settings, seed=self.seed, progress=self.progress, task=task
             ).record
         mean = network_mean(network, self.choice.head, valid, self.settings.threads)
-        calibration = calibrate(self.target, mean, np.asarray(valid.y))
+        calibration = calibrate_rows(train, valid, mean)
         return FittedNetwork(
             self.spec, self.choice.head, inputs, network, calibration, record, self.settings, self.seed
         )
@@ -90,7 +90,8 @@ class FittedNetwork:
             DataError: the windows differ in columns, length, target or horizon from those learnt on.
         """
         self.inputs.require(windows, "the windows to forecast")
-        return self.calibration.forecast(network_mean(self.network, self.head, windows, self.settings.threads))
+        mean = network_mean(self.network, self.head, windows, self.settings.threads)
+        return self.calibration.of_rows(windows, mean)
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""

@@ -29,6 +29,8 @@ class AnalystSpec(Settings):
         layers: number of a network's hidden layers.
         quarters: quarters of history it looks at, the decision date's own among them.
         untrained: keep a network's initial weights, as a control beside trained ones; never so unless asked for.
+        members: analysts of which an ensemble is made; their label is the ensemble's.
+        member_seeds: fits of each member whose forecasts depend on chance; default 5.
     """
 
     name: str
@@ -38,6 +40,8 @@ class AnalystSpec(Settings):
     layers: int | None = Field(default=None, ge=1, le=1_000)
     quarters: int | None = Field(default=None, ge=1, le=80)
     untrained: bool = False
+    members: tuple["AnalystSpec", ...] | None = Field(default=None, min_length=1, max_length=64)
+    member_seeds: int | None = Field(default=None, ge=1, le=1_000)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Preset:
         size, layers: a network's defaults; None where there is no such thing.
         quarters: history it looks at by default.
         random: whether chance plays a part in its learning though it is no network.
+        members: an ensemble's default members; empty where it is one analyst.
     """
 
     description: str
@@ -62,6 +67,7 @@ class Preset:
     layers: int | None = None
     quarters: int = 1
     random: bool = False
+    members: tuple[str, ...] = ()
 
     @property
     def uses_seed(self) -> bool:
@@ -93,6 +99,9 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
             raise ConfigError(f"{spec.name} takes no {option}, got {getattr(spec, option)}; remove the option.")
     if spec.untrained and preset.size is None:
         raise ConfigError(f"{spec.name} has no initial weights to forecast with; only networks can stay untrained.")
+    for option in ("members", "member_seeds"):
+        if getattr(spec, option) is not None and not preset.members:
+            raise ConfigError(f"{spec.name} is one analyst and takes no {option}; remove the option.")
     if spec.loss is not None and len(preset.losses) == 1:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:

@@ -210,7 +210,8 @@ class FitRecord:
         samples_per_second: training rows seen per second of training, 0 where there are no epochs.
         best_epoch: number of the epoch whose weights were kept (by validation loss), 0 where none was or helped.
         epochs: the learning curve.
-        stopped: why it ended ("patience", "epochs", "closed form", "converged", "no further split", "untrained").
+        stopped: why it ended ("patience", "epochs", "closed form", "converged", "no further split", "members",
+            "untrained").
         peak_memory_mb: most memory during the fit, in units of 10^6 bytes: the device's where it trained on one,
             otherwise the process'. None where it was not measured.
         energy_joules: of the device during the fit, None where it does not tell.

@@ -15,7 +15,7 @@ from alfred.evaluation.bootstrap import (
     percentile_interval,
     seed_interval,
 )
-from alfred.evaluation.calibration import calibration
+from alfred.evaluation.calibration import calibration, coverage_by_year
 from alfred.evaluation.contracts import Figure, Scorecard
 from alfred.evaluation.metrics import HIGHER_IS_BETTER, RowLoss, Sums, metric_values, quarter_sums, rank_ics
 from alfred.evaluation.rows import ForecastRows, check_same_rows, forecast_rows
@@ -94,6 +94,7 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         skilled=skilled,
         rows_without_label=rows.without_label,
         interval_level=interval_level,
+        coverage_by_year=coverage_by_year(rows),
     )
 
 

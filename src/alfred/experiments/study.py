@@ -13,6 +13,7 @@ from alfred.backtest.run import STRATEGIES
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.core.calendar import IsoDate, day
 from alfred.core.contracts import DIRECTION
+from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
@@ -180,10 +181,18 @@ def judged_loss(spec: AnalystSpec) -> str:
     return "bce" if target_of(spec) == DIRECTION else spec.loss or describe(spec.name).loss
 
 
+def quarters_of(spec: AnalystSpec) -> int:
+    """Quarters of history in the windows that a study's analyst is given."""
+    own = spec.quarters or describe(spec.name).quarters
+    asked = [member.quarters or spec.quarters or describe(member.name).quarters for member in spec.members or ()]
+    return max([own, *asked])
+
+
 def entry_name(spec: AnalystSpec) -> str:
     """What a study's analyst is called in results: its name, and after a colon all in which it differs from its preset.
 
-    `lstm.medium.extractors.tanh:excess-quarters24-size64`.
+    `lstm.medium.extractors.tanh:excess-quarters24-size64`; `ensemble.mean:3of9c01d2` has three members of its own, of
+    whose names and options the digits are a digest.
     """
     about = describe(spec.name)
     parts = [] if spec.label in {None, about.target} else [str(spec.label)]
@@ -193,6 +202,11 @@ def entry_name(spec: AnalystSpec) -> str:
             parts.append(str(value) if isinstance(value, str) else f"{option}{value}")
     if spec.untrained:
         parts.append("untrained")
+    if spec.members is not None:
+        names = sorted(entry_name(member) for member in spec.members)
+        parts.append(f"{len(names)}of{digest_of(names)[:6]}")
+    if spec.member_seeds is not None:
+        parts.append(f"seeds{spec.member_seeds}")
     return ":".join([spec.name, *(["-".join(parts)] if parts else [])])
 
 

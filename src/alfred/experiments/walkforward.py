@@ -11,10 +11,11 @@ from pydantic import TypeAdapter
 from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress, Silent
+from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.record import FoldSummary
 from alfred.experiments.stages import Stages
-from alfred.experiments.study import entry_name, target_of
+from alfred.experiments.study import entry_name, quarters_of, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
@@ -50,6 +51,15 @@ class Kept:
     spec: AnalystSpec
     seed: int
     fitted: FittedAnalyst
+    record: FitRecord
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a fit leaves: its forecasts of the test and of the validation rows, and how it went."""
+
+    test: pl.DataFrame
+    valid: pl.DataFrame
     record: FitRecord
 
 
@@ -121,33 +131,36 @@ class WalkForward:
         progress.start(entry, len(used) * len(self.folds))
         fits, frames = [], []
         for seed in used:
+            tested, validated = [], []
             for at, fold in enumerate(self.folds):
-                (frame, record), resumed = self._stage(spec, seed, fold, progress)
-                fits.append(Fit(entry, seed, at, record, resumed))
-                frames.append(_keyed(frame, at, entry, seed))
+                made, resumed = self._stage(spec, seed, fold, progress)
+                fits.append(Fit(entry, seed, at, made.record, resumed))
+                tested.append(_keyed(made.test, at, entry, seed))
+                validated.append(_keyed(made.valid, at, entry, seed))
                 progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
+            rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
+            frames.append(_with_rolling_intervals(rows, before))
         progress.finish(entry)
-        return fits, self._with_outcomes(pl.concat(frames))
+        return fits, pl.concat(frames)
 
     def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
         """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
         return self._with_outcomes(_keyed(_rows(windows, fitted), 0, entry_name(spec), seed))
 
     def _forecast_kept(self, kept: Kept) -> tuple[list[Fit], pl.DataFrame]:
-        quarters = kept.spec.quarters or describe(kept.spec.name).quarters
         entry = entry_name(kept.spec)
-        frames = [
-            _keyed(_rows(self.parts(fold, target_of(kept.spec), quarters)[2], kept.fitted), at, entry, kept.seed)
-            for at, fold in enumerate(self.folds)
-        ]
-        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], self._with_outcomes(pl.concat(frames))
+        parts: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
+        for at, fold in enumerate(self.folds):
+            _, valid, test = self.parts(fold, target_of(kept.spec), quarters_of(kept.spec))
+            for frames, rows in zip(parts, (test, valid), strict=True):
+                frames.append(_keyed(_rows(rows, kept.fitted), at, entry, kept.seed))
+        tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_intervals(tested, validated)
 
     def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
 
-    def _stage(
-        self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress
-    ) -> tuple[tuple[pl.DataFrame, FitRecord], bool]:
+    def _stage(self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress) -> tuple["_Made", bool]:
         inputs = {
             "panel": self.panel_digest,
             "spec": spec.model_dump(mode="json"),
@@ -160,16 +173,19 @@ class WalkForward:
         }
 
         def compute(folder: Path) -> None:
-            train, valid, test = self.parts(fold, target_of(spec), spec.quarters or describe(spec.name).quarters)
+            train, valid, test = self.parts(fold, target_of(spec), quarters_of(spec))
             analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
             with metered(device_for(spec, self.train_settings)) as spent:
                 fitted = analyst.fit(train, valid)
             _rows(test, fitted).write_parquet(folder / "forecasts.parquet")
+            _rows(valid, fitted).write_parquet(folder / "validation.parquet")
             (folder / "record.json").write_bytes(_RECORD.dump_json(spent.on(fitted.record)))
 
-        def load(folder: Path) -> tuple[pl.DataFrame, FitRecord]:
-            frame = pl.read_parquet(folder / "forecasts.parquet", glob=False)
-            return frame, _RECORD.validate_json((folder / "record.json").read_bytes())
+        def load(folder: Path) -> _Made:
+            test, valid = (
+                pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in ("forecasts", "validation")
+            )
+            return _Made(test, valid, _RECORD.validate_json((folder / "record.json").read_bytes()))
 
         return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)
 
@@ -188,6 +204,19 @@ class _Remarks(Silent):
     def say(self, message: str) -> None:
         """Pass it on."""
         self._progress.say(message)
+
+
+def _with_rolling_intervals(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+    """One seed's forecasts, their intervals calibrated on what was realised by each decision date.
+
+    An interval around a probability is not one that a direction of 0 or 1 lies in or out of; it stays as it was.
+    """
+    target = str(test["target"][0])
+    if target == DIRECTION:
+        return test
+    tested, before = (frame.with_columns(pl.col(target).alias("label")) for frame in (test, valid))
+    lower, upper = rolling_intervals(tested, before, float(test["level"][0]))
+    return test.with_columns(pl.Series("lower", lower), pl.Series("upper", upper))
 
 
 def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:
