@@ -1,0 +1,101 @@
+"""The analysts of accounts, and whether they know more than a company's last figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from alfred.cli.screen import Bars, out
+from alfred.cli.studies import MarketName, Overrides
+from alfred.core.home import home
+
+if TYPE_CHECKING:
+    from alfred.core.contracts import Interval
+    from alfred.evaluation.relative import Ratio, RelativeError
+
+COLOURS = {"beats": "green", "loses": "red"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(fundamentals)
+
+
+def fundamentals(
+    study: Annotated[
+        Path | None, typer.Argument(help="A study's TOML file; default that of the synthetic market.")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Forecast revenue growth, margins and earnings per share one and four quarters ahead, over a study's folds.
+
+    Prints everyone's errors relative to the random walk's and the seasonal naive forecast's; below 1 is better. The
+    section [fundamentals] of the study says which labels, horizons and analysts.
+    """
+    from alfred.experiments.fundamental_walk import RANDOM_WALK, SEASONAL
+    from alfred.experiments.fundamentals import load_fundamentals, run_fundamentals
+    from alfred.experiments.study import load_study
+
+    plan = load_study(study or MarketName.SYNTHETIC.study, overrides or ())
+    with Bars() as progress:
+        folder = run_fundamentals(plan, home(), progress)
+    record, _ = load_fundamentals(folder)
+    level = f"{plan.evaluation.level:.0%}"
+    out.print(f"Errors on test rows over those of the baselines, with {level} intervals over blocks of quarters:")
+    table = Table(box=None)
+    for heading in ("label", "ahead", "analyst"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("rows", "MAE", "/ random walk", "RMSE", "/ seasonal", "cover"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for error in record.errors:
+        table.add_row(*_cells(error, RANDOM_WALK, SEASONAL), style=_style(error, RANDOM_WALK))
+    out.print(table)
+    if 4 in {error.horizon_quarters for error in record.errors}:
+        out.print("[dim]Four quarters ahead the seasonal naive forecast is the random walk.[/]")
+    for left in record.left_out:
+        out.print(f"[yellow]Left out: {escape(left.name)}: {escape(left.reason)}.[/]", soft_wrap=True)
+    for warning in record.warnings:
+        out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
+    for line in _findings(record.errors, RANDOM_WALK):
+        out.print(f"[bold]{escape(line)}[/]", soft_wrap=True)
+    out.print(f"Record and forecasts: {folder}", markup=False, soft_wrap=True)
+
+
+def _cells(error: "RelativeError", walk: str, seasonal: str) -> tuple[str, ...]:
+    first, second = error.against(walk), error.against(seasonal)
+    return (
+        error.target.removeprefix("next_"),
+        f"{error.horizon_quarters}q",
+        escape(error.analyst),
+        f"{error.rows:,}",
+        f"{error.mae:.4f}",
+        _ratio(first.mae, first.mae_over_quarters),
+        _ratio(first.rmse, None),
+        _ratio(second.mae, second.mae_over_quarters),
+        f"{error.coverage:.0%}",
+    )
+
+
+def _ratio(value: float | None, over: "Interval | None") -> str:
+    if value is None:
+        return "-"
+    text = f"{value:.3f}"
+    return text if over is None else f"{text} \\[{over.lower:.3f}, {over.upper:.3f}]"
+
+
+def _style(error: "RelativeError", walk: str) -> str:
+    if error.analyst == walk:
+        return "dim"
+    return COLOURS.get(error.against(walk).finding.partition(" ")[0], "")
+
+
+def _findings(errors: "tuple[RelativeError, ...]", walk: str) -> list[str]:
+    """One line an analyst: how often it beats the random walk, how often it loses to it."""
+    lines = []
+    for analyst in dict.fromkeys(error.analyst for error in errors if error.analyst != walk):
+        ratios: list[Ratio] = [error.against(walk) for error in errors if error.analyst == analyst]
+        better, worse = (sum(one.finding.startswith(word) for one in ratios) for word in ("beats", "loses"))
+        lines.append(f"{analyst}: beats the {walk} in {better} of {len(ratios)} tests, loses to it in {worse}.")
+    return lines
