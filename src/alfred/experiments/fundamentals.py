@@ -2,7 +2,8 @@
 
 One folder a run: `fundamentals.json` (the `FundamentalRecord`), `study.toml`, and `forecasts.parquet`, a row for each
 forecast, with the columns of `FundamentalWalk.forecast` and `basket`, training or evaluation. Errors are of the
-evaluation basket. The training basket is forecast too, by the same fits, so that its later rows can learn from these forecasts.
+evaluation basket. The training basket is forecast too, by the same fits, so that its later rows can learn from these
+forecasts.
 """
 
 import shutil
