@@ -49,7 +49,8 @@ def test_by_hand() -> None:
     assert other.against("walk").rmse == pytest.approx(np.sqrt(3 / 12))
     own = walk.against("walk")
     assert (own.mae, own.mae_over_quarters.lower, own.mae_over_quarters.upper) == (1.0, 1.0, 1.0)
-    assert own.finding == "equals walk"
+    assert walk.finding("walk") == "equals walk"
+    assert other.finding("walk") == "too few quarters to be told from walk"
     with pytest.raises(KeyError):
         walk.against("nobody")
 
@@ -77,7 +78,7 @@ def test_findings_follow_the_interval() -> None:
     }
     table = pl.concat([rows(name, mean, realised) for name, mean in forecasts.items()])
     found = relative_errors(table, ("walk",), SETTINGS)
-    findings = {name: one(found, name).against("walk").finding for name in forecasts}
+    findings = {name: one(found, name).finding("walk") for name in forecasts}
     assert findings == {
         "walk": "equals walk", "better": "beats walk", "worse": "loses to walk",
         "alike": "no difference shown from walk",

@@ -137,7 +137,7 @@ def test_the_fourth_quarter_is_the_year_less_the_others() -> None:
 
 
 def test_bounds_hold_for_labels_and_for_what_is_known() -> None:
-    losses = {end: -1000.0 for end in ENDS}
+    losses = dict.fromkeys(ENDS, -1000.0)
     rows = [*quarters("Revenue", REVENUE), *quarters("NetIncome", losses), *SHARES]
     made = label(rows)
     known = np.isfinite(made.value)
@@ -233,7 +233,7 @@ def test_columns_that_cannot_be_added_are_refused() -> None:
     on = dt.date.fromisoformat(str(DATES[2]))
     with pytest.raises(DataError, match="'Close' already"):
         with_columns(made, pl.DataFrame({"symbol": ["A"], "date": [on], "Close": [1.0]}))
-    with pytest.raises(DataError, match="A on .* more than once"):
+    with pytest.raises(DataError, match=r"A on .* more than once"):
         with_columns(made, pl.DataFrame({"symbol": ["A", "A"], "date": [on, on], "x": [1.0, 2.0]}))
     with pytest.raises(DataError, match="no decision date of the panel"):
         with_columns(made, pl.DataFrame({"symbol": ["A"], "date": [on - dt.timedelta(1)], "x": [1.0]}))

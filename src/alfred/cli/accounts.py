@@ -13,7 +13,7 @@ from alfred.core.home import home
 
 if TYPE_CHECKING:
     from alfred.core.contracts import Interval
-    from alfred.evaluation.relative import Ratio, RelativeError
+    from alfred.evaluation.relative import RelativeError
 
 COLOURS = {"beats": "green", "loses": "red"}
 
@@ -45,13 +45,15 @@ def fundamentals(
     level = f"{plan.evaluation.level:.0%}"
     out.print(f"Errors on test rows over those of the baselines, with {level} intervals over blocks of quarters:")
     table = Table(box=None)
-    for heading in ("label", "ahead", "analyst"):
+    for heading in ("label", "q", "analyst"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("rows", "MAE", "/ random walk", "RMSE", "/ seasonal", "cover"):
+    for heading in ("MAE", "/ random walk's", "RMSE / its", "MAE / seasonal's", "cover"):
         table.add_column(heading, justify="right", no_wrap=True)
     for error in record.errors:
         table.add_row(*_cells(error, RANDOM_WALK, SEASONAL), style=_style(error, RANDOM_WALK))
     out.print(table)
+    rows, quarters = ([getattr(error, name) for error in record.errors] for name in ("rows", "quarters"))
+    out.print(f"[dim]Each of {min(rows):,} to {max(rows):,} rows in {min(quarters)} to {max(quarters)} quarters.[/]")
     if 4 in {error.horizon_quarters for error in record.errors}:
         out.print("[dim]Four quarters ahead the seasonal naive forecast is the random walk.[/]")
     for left in record.left_out:
@@ -67,12 +69,11 @@ def _cells(error: "RelativeError", walk: str, seasonal: str) -> tuple[str, ...]:
     first, second = error.against(walk), error.against(seasonal)
     return (
         error.target.removeprefix("next_"),
-        f"{error.horizon_quarters}q",
+        str(error.horizon_quarters),
         escape(error.analyst),
-        f"{error.rows:,}",
         f"{error.mae:.4f}",
         _ratio(first.mae, first.mae_over_quarters),
-        _ratio(first.rmse, None),
+        _ratio(first.rmse, first.rmse_over_quarters),
         _ratio(second.mae, second.mae_over_quarters),
         f"{error.coverage:.0%}",
     )
@@ -88,14 +89,15 @@ def _ratio(value: float | None, over: "Interval | None") -> str:
 def _style(error: "RelativeError", walk: str) -> str:
     if error.analyst == walk:
         return "dim"
-    return COLOURS.get(error.against(walk).finding.partition(" ")[0], "")
+    return COLOURS.get(error.finding(walk).partition(" ")[0], "")
 
 
 def _findings(errors: "tuple[RelativeError, ...]", walk: str) -> list[str]:
     """One line an analyst: how often it beats the random walk, how often it loses to it."""
     lines = []
     for analyst in dict.fromkeys(error.analyst for error in errors if error.analyst != walk):
-        ratios: list[Ratio] = [error.against(walk) for error in errors if error.analyst == analyst]
-        better, worse = (sum(one.finding.startswith(word) for one in ratios) for word in ("beats", "loses"))
-        lines.append(f"{analyst}: beats the {walk} in {better} of {len(ratios)} tests, loses to it in {worse}.")
+        found = [error.finding(walk) for error in errors if error.analyst == analyst]
+        better, worse, few = (sum(one.startswith(word) for one in found) for word in ("beats", "loses", "too few"))
+        untold = f", and {few} have too few quarters to tell" if few else ""
+        lines.append(f"{analyst}: beats the {walk} in {better} of {len(found)} tests, loses to it in {worse}{untold}.")
     return lines

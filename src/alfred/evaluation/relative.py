@@ -14,10 +14,12 @@ import polars as pl
 from alfred.core.contracts import Floats, Interval
 from alfred.core.errors import DataError
 from alfred.evaluation.bootstrap import BootstrapSettings, block_counts, percentile_interval
+from alfred.evaluation.verdict import FEWEST_QUARTERS
 
 KEYS = ("target", "horizon_quarters")
 ROW = ("symbol", "as_of")
 BEATS, LOSES, EVEN, SAME = "beats", "loses to", "no difference shown from", "equals"
+TOO_FEW = "too few quarters to be told from"
 
 
 @dataclass(frozen=True)
@@ -35,15 +37,6 @@ class Ratio:
     mae_over_quarters: Interval | None
     rmse: float | None
     rmse_over_quarters: Interval | None
-
-    @property
-    def finding(self) -> str:
-        """What the interval of the mean absolute errors' ratio lets one say."""
-        over = self.mae_over_quarters
-        if over is None or (over.lower == over.upper == 1):
-            return f"{SAME} {self.baseline}"
-        word = BEATS if over.upper < 1 else LOSES if over.lower > 1 else EVEN
-        return f"{word} {self.baseline}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +69,16 @@ class RelativeError:
             if one.baseline == baseline:
                 return one
         raise KeyError(baseline)
+
+    def finding(self, baseline: str) -> str:
+        """What the ratio of the mean absolute errors lets one say; of few quarters, nothing."""
+        over = self.against(baseline).mae_over_quarters
+        if over is None or (over.lower == over.upper == 1):
+            return f"{SAME} {baseline}"
+        if self.quarters < FEWEST_QUARTERS * self.horizon_quarters:
+            return f"{TOO_FEW} {baseline}"
+        word = BEATS if over.upper < 1 else LOSES if over.lower > 1 else EVEN
+        return f"{word} {baseline}"
 
 
 @dataclass(frozen=True, eq=False)
