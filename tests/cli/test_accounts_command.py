@@ -33,6 +33,13 @@ name = "ridge"
 targets = ["next_Margin_Operating", "next_Margin_Gross"]
 [[fundamentals.analysts]]
 name = "ridge"
+[[fundamentals.analysts]]
+name = "vanilla.small.tanh"
+size = 8
+layers = 2
+[train]
+epochs = 2
+threads = 1
 [evaluation]
 draws = 200
 """
@@ -53,14 +60,17 @@ def test_everyone_is_shown_who_wins_and_who_loses(tmp_path: Path, monkeypatch: p
     result = CliRunner().invoke(app, ["fundamentals", str(study)])
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    table = [line.split() for line in lines if line.strip().startswith("Margin_")]
-    assert len(table) == 2 * 2 * 4
-    assert {(row[0], row[1]) for row in table} == {
-        (label, ahead) for label in ("Margin_Operating", "Margin_Gross") for ahead in ("1", "4")
-    }
-    assert max(len(line) for line in lines if line.strip().startswith("Margin_")) <= 120
+    titles = [line for line in lines if " ahead: " in line]
+    assert [title.partition(":")[0].strip() for title in titles] == [
+        f"Margin_{name}, {ahead}"
+        for ahead in ("one quarter ahead", "4 quarters ahead")
+        for name in ("Operating", "Gross")
+    ]
+    assert all("rows in" in title for title in titles)
+    for who in ("random walk", "seasonal naive", "naive ", "ridge", "vanilla.small"):
+        assert sum(line.strip().startswith(who) and "[" in line for line in lines) == 4
+    assert max(len(line.rstrip()) for line in lines if "[" in line) <= 120
     assert "ridge: beats the random walk in" in result.output
-    assert "4 quarters" not in result.output
     assert "Four quarters ahead the seasonal naive forecast is the random walk." in result.output
     assert "Few dates" in result.output
     folder = next((tmp_path / "home" / "fundamentals").iterdir())

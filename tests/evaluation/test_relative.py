@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alfred.core.errors import DataError
@@ -89,6 +89,7 @@ def test_findings_follow_the_interval() -> None:
     assert ratio.rmse_over_quarters.lower < ratio.rmse < ratio.rmse_over_quarters.upper < 1
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**20), scale=st.floats(0.01, 100.0))
 def test_ratios_know_no_unit(seed: int, scale: float) -> None:
     random = np.random.default_rng(seed)

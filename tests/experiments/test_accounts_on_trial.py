@@ -16,7 +16,7 @@ from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.home import Home
 from alfred.core.progress import Silent
 from alfred.evaluation.splits import walk_forward
-from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk, with_anchors
+from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk
 from alfred.experiments.fundamentals import forecast_columns, load_fundamentals, run_fundamentals
 from alfred.experiments.prepared import prepare
 from alfred.experiments.stages import Stages
@@ -25,6 +25,7 @@ from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.panel.added import with_columns
+from alfred.panel.anchors import with_anchors
 from alfred.panel.build import sources_of
 from alfred.panel.fundamental_labels import fundamental_label
 from alfred.panel.panel import Labels

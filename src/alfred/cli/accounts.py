@@ -1,5 +1,6 @@
 """The analysts of accounts, and whether they know more than a company's last figures."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,16 +45,8 @@ def fundamentals(
     record, _ = load_fundamentals(folder)
     level = f"{plan.evaluation.level:.0%}"
     out.print(f"Errors on test rows over those of the baselines, with {level} intervals over blocks of quarters:")
-    table = Table(box=None)
-    for heading in ("label", "q", "analyst"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("MAE", "/ random walk's", "RMSE / its", "MAE / seasonal's", "cover"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for error in record.errors:
-        table.add_row(*_cells(error, RANDOM_WALK, SEASONAL), style=_style(error, RANDOM_WALK))
-    out.print(table)
-    rows, quarters = ([getattr(error, name) for error in record.errors] for name in ("rows", "quarters"))
-    out.print(f"[dim]Each of {min(rows):,} to {max(rows):,} rows in {min(quarters)} to {max(quarters)} quarters.[/]")
+    for (target, horizon), errors in itertools.groupby(record.errors, lambda one: (one.target, one.horizon_quarters)):
+        out.print(_table(target, horizon, list(errors), (RANDOM_WALK, SEASONAL)))
     if 4 in {error.horizon_quarters for error in record.errors}:
         out.print("[dim]Four quarters ahead the seasonal naive forecast is the random walk.[/]")
     for left in record.left_out:
@@ -65,18 +58,31 @@ def fundamentals(
     out.print(f"Record and forecasts: {folder}", markup=False, soft_wrap=True)
 
 
-def _cells(error: "RelativeError", walk: str, seasonal: str) -> tuple[str, ...]:
-    first, second = error.against(walk), error.against(seasonal)
-    return (
-        error.target.removeprefix("next_"),
-        str(error.horizon_quarters),
-        escape(error.analyst),
-        f"{error.mae:.4f}",
-        _ratio(first.mae, first.mae_over_quarters),
-        _ratio(first.rmse, first.rmse_over_quarters),
-        _ratio(second.mae, second.mae_over_quarters),
-        f"{error.coverage:.0%}",
+def _table(target: str, horizon: int, errors: "list[RelativeError]", baselines: tuple[str, str]) -> Table:
+    first, (walk, seasonal) = errors[0], baselines
+    ahead = "one quarter ahead" if horizon == 1 else f"{horizon} quarters ahead"
+    name = target.removeprefix("next_")
+    table = Table(
+        box=None,
+        title=f"{name}, {ahead}: {first.rows:,} rows in {first.quarters} quarters",
+        title_justify="left",
+        title_style="bold",
     )
+    table.add_column("analyst", overflow="fold")
+    for heading in ("MAE", "/ random walk's", "RMSE / random walk's", "MAE / seasonal's", "cover"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for error in errors:
+        beside, other = error.against(walk), error.against(seasonal)
+        table.add_row(
+            escape(error.analyst),
+            f"{error.mae:.4f}",
+            _ratio(beside.mae, beside.mae_over_quarters),
+            _ratio(beside.rmse, beside.rmse_over_quarters),
+            _ratio(other.mae, other.mae_over_quarters),
+            f"{error.coverage:.0%}",
+            style=_style(error, walk),
+        )
+    return table
 
 
 def _ratio(value: float | None, over: "Interval | None") -> str:

@@ -94,7 +94,7 @@ class _Errors:
 def relative_errors(
     forecasts: pl.DataFrame, baselines: Sequence[str], settings: BootstrapSettings
 ) -> tuple[RelativeError, ...]:
-    """Judge every analyst, the baselines among them, on every label and horizon.
+    """Judge every analyst, the baselines among them, on every label and horizon, in the order of the forecasts.
 
     Args:
         forecasts: columns analyst, seed, symbol, as_of, target, horizon_quarters, mean, lower, upper, level and
@@ -110,7 +110,7 @@ def relative_errors(
     if known.is_empty():
         raise DataError("none of the forecasts of accounts has a realised label yet; test earlier dates.")
     found: list[RelativeError] = []
-    for (target, horizon), part in known.sort(*KEYS).group_by(KEYS, maintain_order=True):
+    for (target, horizon), part in known.group_by(KEYS, maintain_order=True):
         names = part["analyst"].unique(maintain_order=True).to_list()
         absent = [name for name in baselines if name not in names]
         if absent:

@@ -17,14 +17,11 @@ from numpy.typing import NDArray
 from alfred.analysts import AnalystSpec, describe, known_forecast, make_analyst
 from alfred.core.contracts import Floats, Forecast, Windows
 from alfred.core.digest import digest_of
-from alfred.core.errors import ConfigError
 from alfred.core.progress import Progress
-from alfred.core.settings import suggestion
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold, check_realised
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import entry_name
-from alfred.panel.added import with_columns
-from alfred.panel.catalogue import catalogue
+from alfred.panel.anchors import ANCHORS
 from alfred.panel.fundamental_labels import BOUNDS, FundamentalLabel
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
@@ -33,13 +30,6 @@ from alfred.training.settings import TrainSettings
 
 RANDOM_WALK, SEASONAL = "random walk", "seasonal naive"
 BASELINES = (RANDOM_WALK, SEASONAL)
-KNOWN, SEASON, USUAL = "known:", "season:", "usual:"
-"""How the columns begin that carry every label's figures: the random walk's, the seasonal one, the mean of two years.
-
-The panel's own columns hold ranks of some of these, in which a straight line cannot find the figure itself.
-"""
-ABOUT_COMPANIES = frozenset({"facts", "earnings"})
-"""Tables of which columns are made that say how a company does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +169,7 @@ class FundamentalWalk:
         # What the study says of columns that are not used here would be an error.
         names = self.panel.features
         own = {pattern: rule for pattern, rule in self.panel_settings.scaling.items() if fnmatch.filter(names, pattern)}
-        bounded = {name: "standard" for name in names if name.startswith((KNOWN, SEASON, USUAL))}
+        bounded = {name: "standard" for name in names if name.startswith(ANCHORS)}
         settings = self.panel_settings.model_copy(update={"scaling": {**own, **bounded}})
         return WindowMaker.fit(self.panel, fold.train, self.training, settings, quarters)
 
@@ -207,47 +197,6 @@ class FundamentalWalk:
             },
             schema_overrides={"symbol": pl.String, "as_of": pl.Date, "learnt_until": pl.Date},
         )  # fmt: skip
-
-
-def with_anchors(panel: Panel, labels: Mapping[str, FundamentalLabel], features: Sequence[str]) -> Panel:
-    """Some of the panel's columns, and beside them the figures known of every label.
-
-    What is constant or there twice is left out.
-
-    Args:
-        panel: columns and rows.
-        labels: of one horizon, by name.
-        features: names or patterns of columns; none takes those that are made of filings or announcements.
-
-    Raises:
-        ConfigError: a pattern matches no column.
-    """
-    key = {"symbol": list(panel.symbols) * len(panel.dates), "date": np.repeat(panel.dates, len(panel.symbols))}
-    columns: dict[str, Floats] = {}
-    for name, label in labels.items():
-        columns |= {KNOWN + name: label.last, USUAL + name: label.usual}
-        if not np.array_equal(label.seasonal, label.last, equal_nan=True) and np.nanstd(label.seasonal) > 0:
-            columns[SEASON + name] = label.seasonal
-    told = {name: np.where(panel.listed, values, np.nan).ravel() for name, values in columns.items()}
-    told = {name: values for name, values in told.items() if np.isfinite(values).any()}
-    return with_columns(_only(panel, features), pl.DataFrame({**key, **told}))
-
-
-def _only(panel: Panel, features: Sequence[str]) -> Panel:
-    for pattern in features:
-        if not fnmatch.filter(panel.features, pattern):
-            raise ConfigError(
-                f"fundamentals.features: no column matches {pattern!r}; {suggestion(pattern, panel.features)}"
-            )
-    known = catalogue()
-    kept = [
-        any(fnmatch.fnmatchcase(name, pattern) for pattern in features)
-        if features
-        else name in known and not ABOUT_COMPANIES.isdisjoint(known[name].tables)
-        for name in panel.features
-    ]
-    names = tuple(name for name, keep in zip(panel.features, kept, strict=True) if keep)
-    return replace(panel, features=names, values=panel.values[:, :, np.array(kept, np.bool_)])
 
 
 def _keys(fold: int, analyst: str, seed: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:

@@ -27,11 +27,12 @@ from alfred.core.version import __version__
 from alfred.evaluation.protocols import question
 from alfred.evaluation.relative import RelativeError, relative_errors
 from alfred.evaluation.splits import walk_forward
-from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk, with_anchors
+from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk
 from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
 from alfred.experiments.record import LeftOut
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import NAIVE, Study
+from alfred.panel.anchors import with_anchors
 from alfred.panel.build import sources_of
 from alfred.panel.fundamental_labels import FundamentalLabel, fundamental_label
 
