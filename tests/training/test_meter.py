@@ -47,6 +47,8 @@ def test_figures_reach_the_record() -> None:
     record = spent.on(FitRecord(parameters=3, seconds=8.0, best_epoch=3, epochs=epochs))
     assert record.peak_memory_mb == spent.peak_memory_mb
     assert record.seconds_to_best == 6.0
+    spent.energy_joules = 10.0
+    assert (spent.on(record).energy_joules, spent.on(record, share=0.25).energy_joules) == (10.0, 2.5)
     assert FitRecord(parameters=1, seconds=1.0).seconds_to_best is None
 
 
@@ -104,3 +106,14 @@ def test_a_driver_that_does_not_tell_gives_none(driver: Callable[[_Driver], _Dri
 
 def test_no_driver_gives_none() -> None:
     assert gpu_energy(torch.device("cuda"), "libdoes-not-exist.so.1")() is None
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_tells_its_memory_and_perhaps_its_energy() -> None:
+    with metered("cuda") as spent:
+        block = torch.ones(25_000_000, device="cuda")
+        for _ in range(50):
+            block = block * 1.0001
+    assert spent.peak_memory_mb is not None
+    assert spent.peak_memory_mb >= 200
+    assert spent.energy_joules is None or spent.energy_joules >= 0

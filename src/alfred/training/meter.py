@@ -33,9 +33,15 @@ class Spent:
     peak_memory_mb: float | None = None
     energy_joules: float | None = None
 
-    def on(self, record: FitRecord) -> FitRecord:
-        """The record of the fit that was measured, with these figures."""
-        return replace(record, peak_memory_mb=self.peak_memory_mb, energy_joules=self.energy_joules)
+    def on(self, record: FitRecord, share: float = 1.0) -> FitRecord:
+        """The record of the fit that was measured, with these figures.
+
+        Args:
+            record: as the fit left it.
+            share: its part of the energy, where several fits were measured together.
+        """
+        energy = None if self.energy_joules is None else share * self.energy_joules
+        return replace(record, peak_memory_mb=self.peak_memory_mb, energy_joules=energy)
 
 
 class _EarlierPeaks:
@@ -59,12 +65,15 @@ def metered(device_name: str = "auto") -> Iterator[Spent]:
     spent = Spent()
     counter: Counter = lambda: None  # noqa: E731
     if device.type == "cuda":
+        torch.cuda.synchronize(device)  # starts CUDA, too, without which there is nothing to set back
         torch.cuda.reset_peak_memory_stats(device)
         counter = gpu_energy(device)
     else:
         _set_peak_back()
     before = counter()
     yield spent
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     after = counter()
     spent.energy_joules = None if before is None or after is None else after - before
     spent.peak_memory_mb = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else _resident_peak()
@@ -79,6 +88,7 @@ def gpu_energy(device: torch.device, library: str = "libnvidia-ml.so.1") -> Coun
     """The energy counter of a GPU, through the library that comes with its driver; one that tells nothing without."""
     try:
         nvml = ctypes.CDLL(library)
+        total = nvml.nvmlDeviceGetTotalEnergyConsumption
         uuid = str(torch.cuda.get_device_properties(device).uuid)
     except (OSError, AttributeError, RuntimeError, AssertionError):
         return lambda: None
@@ -89,7 +99,7 @@ def gpu_energy(device: torch.device, library: str = "libnvidia-ml.so.1") -> Coun
 
     def joules() -> float | None:
         used = ctypes.c_ulonglong()
-        if nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(used)):
+        if total(handle, ctypes.byref(used)):
             return None
         return used.value / 1e3
 
