@@ -14,7 +14,6 @@ forecast, the labels of the first ones have been realised. So before each test q
 The stretch is one number for all rows of a quarter. Forecasts themselves do not change, nor does `prob_up`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +60,11 @@ def rolling_intervals(test: pl.DataFrame, valid: pl.DataFrame, level: float) -> 
     lower, upper = tested.lower.copy(), tested.upper.copy()
     aim, counted = level, set[np.datetime64]()
     for date in np.unique(tested.as_of):
-        for quarter, rows in _realised(tested, date):
+        known_by_now = _is_known(tested, date)
+        for quarter in np.unique(tested.as_of[known_by_now]):
             if quarter not in counted:
                 counted.add(quarter)
+                rows = known_by_now & (tested.as_of == quarter)
                 inside = (lower[rows] <= tested.label[rows]) & (tested.label[rows] <= upper[rows])
                 aim = min(max(aim + RATE * (level - float(inside.mean())), 0.0), 1.0)
         rows = tested.as_of == date
@@ -93,13 +94,6 @@ def _scored(frame: pl.DataFrame) -> _Scored:
 def _is_known(rows: _Scored, date: np.datetime64) -> Bools:
     known: Bools = np.isfinite(rows.stretch) & (rows.realised_on <= date)  # not-a-time is no smaller than anything
     return known
-
-
-def _realised(tested: _Scored, date: np.datetime64) -> Iterator[tuple[np.datetime64, Bools]]:
-    """The test quarters whose labels are known on a date, oldest first, with their rows."""
-    known = _is_known(tested, date)
-    for quarter in np.unique(tested.as_of[known]):
-        yield quarter, known & (tested.as_of == quarter)
 
 
 def _known(rows: _Scored, fold: int, date: np.datetime64) -> tuple[Floats, Dates]:
