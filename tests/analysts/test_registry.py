@@ -113,7 +113,7 @@ def test_unknown_option_is_named():
         AnalystSpec.parse({"name": "ridge", "sise": 3}, "study.toml")
     with pytest.raises(
         ConfigError,
-        match="label: input should be 'PQ', 'PM', 'excess', 'rank', 'velocity' or 'total_return', got 'PMM'",
+        match=r"label: input should be 'PQ', 'PM', 'excess', 'rank', .*'next_EPS_change', got 'PMM'",
     ):
         AnalystSpec.parse({"name": "ridge", "label": "PMM"}, "study.toml")
 
@@ -121,6 +121,9 @@ def test_unknown_option_is_named():
 def test_options_change_what_is_learnt():
     assert make("naive").target == "PM"
     assert make("ridge", label="excess").target == "excess"
+    assert make("vanilla.small.tanh", label="next_Margin_Gross").target == "next_Margin_Gross"
+    with pytest.raises(ConfigError, match="logistic cannot forecast the label next_Margin_Gross"):
+        make("logistic", label="next_Margin_Gross")
     assert make("vanilla.small.tanh", label="excess", loss="mse").target == "excess"
     train = planted(64)
     valid = planted(16, first=after(train))

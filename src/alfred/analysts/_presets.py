@@ -5,12 +5,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, RANK, TOTAL, VELOCITY
+from alfred.core.contracts import DIRECTION, EXCESS, FUNDAMENTALS, MAGNITUDE, RANK, TOTAL, VELOCITY
 from alfred.core.errors import ConfigError
 from alfred.core.settings import Settings, suggestion
 from alfred.training.losses import Head
 
-Label = Literal["PQ", "PM", "excess", "rank", "velocity", "total_return"]
+Label = Literal[
+    "PQ", "PM", "excess", "rank", "velocity", "total_return",
+    "next_revenue_growth", "next_Margin_Gross", "next_Margin_Operating", "next_Margin_Net_Profit", "next_EPS_change",
+]  # fmt: skip
 
 SIZES = (MAGNITUDE, EXCESS, RANK, VELOCITY, TOTAL)
 """Labels that say how far, not only whether up."""
@@ -93,7 +96,9 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:
         raise ConfigError(f"{spec.name} cannot train on the loss {spec.loss!r}; {suggestion(spec.loss, preset.losses)}")
-    if spec.label is not None and spec.label not in preset.labels:
+    # Whoever can say how far a price goes can say it of a figure of the accounts.
+    labels = (*preset.labels, *FUNDAMENTALS) if MAGNITUDE in preset.labels else preset.labels
+    if spec.label is not None and spec.label not in labels:
         raise ConfigError(
             f"{spec.name} cannot forecast the label {spec.label}; its head is {preset.head}, "
             f"which is for {' and '.join(preset.labels)}."

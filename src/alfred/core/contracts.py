@@ -32,7 +32,15 @@ VELOCITY = "velocity"
 TOTAL = "total_return"
 """Label: as PM, with dividends reinvested."""
 LABELS = (MAGNITUDE, DIRECTION, EXCESS, RANK, VELOCITY, TOTAL)
-"""All labels, in the order of tables."""
+"""All labels of prices, in the order of tables."""
+GROWTH_AHEAD = "next_revenue_growth"
+"""Label: revenue of a coming quarter over that of the quarter a year before it, less 1."""
+MARGINS_AHEAD = ("next_Margin_Gross", "next_Margin_Operating", "next_Margin_Net_Profit")
+"""Labels: margins of a coming quarter."""
+EPS_AHEAD = "next_EPS_change"
+"""Label: change of a coming quarter's earnings per share over a year, in units of the price."""
+FUNDAMENTALS = (GROWTH_AHEAD, *MARGINS_AHEAD, EPS_AHEAD)
+"""All labels of accounts; analysts learn them as differences from the last known figure."""
 
 
 @dataclass(frozen=True)

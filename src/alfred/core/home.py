@@ -39,6 +39,11 @@ class Home:
         """One folder a run, with its record and report."""
         return self.root / "runs"
 
+    @property
+    def fundamentals(self) -> Path:
+        """One folder a run of the analysts of accounts."""
+        return self.root / "fundamentals"
+
 
 def home() -> Home:
     """The home that the environment names."""

@@ -7,6 +7,9 @@ therefore serve the part that begins at t + h, but none that begins earlier; row
     train ......... | purged + embargo | valid .... | purged + embargo | test .... |
     0 ..   (t + h + embargo <= first of valid)      (t + h + embargo <= first of test)
 
+What companies file is known later for one than for another: such labels are purged row by row, and `check_realised`
+looks at every row.
+
 Purge and embargo: Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 7.
 """
 
@@ -107,6 +110,33 @@ def check_fold(fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters
                 f"the label of the {name} row of {last} is realised at the end of {known}{embargo}, "
                 f"after the first {next_name} date {first}; purge the {name} rows before it."
             )
+
+
+def check_realised(
+    part: str, next_part: str, *, dates: Dates, realised_on: Dates, first: np.datetime64, embargo_quarters: int = 0
+) -> None:
+    """Make sure that every label of a part is known when the next part begins, where that differs from row to row.
+
+    Args:
+        part, next_part: what they are called, such as "training" and "validation".
+        dates: (N,) decision date of each row.
+        realised_on: (N,) decision date on which each row's label became known, NaT where it has not.
+        first: first decision date of the next part.
+        embargo_quarters: quarters that must lie between, beside those until the label is known.
+
+    Raises:
+        LeakError: a label is realised too late, or not at all; the message names the dates.
+    """
+    late = np.isnat(realised_on) | (quarter_index(realised_on) + embargo_quarters > quarter_index(np.array([first]))[0])
+    if not late.any():
+        return
+    at = int(np.flatnonzero(late)[0])
+    embargo = f" plus an embargo of {embargo_quarters} quarters" if embargo_quarters else ""
+    when = "never realised" if np.isnat(realised_on[at]) else f"realised on {realised_on[at]}{embargo}"
+    raise LeakError(
+        f"the labels of {int(late.sum())} {part} rows are not known on the first {next_part} date {first}: that of "
+        f"{dates[at]} is {when}; purge these rows."
+    )
 
 
 def _check_dates(dates: Dates) -> None:
