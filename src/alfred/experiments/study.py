@@ -12,12 +12,14 @@ from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.run import STRATEGIES
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.core.calendar import IsoDate, day
+from alfred.core.contracts import FUNDAMENTALS
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.evaluation.protocols import DEFAULT_PROTOCOL, check_baskets, question
 from alfred.evaluation.splits import SplitSettings
+from alfred.experiments.fundamental_settings import FundamentalSettings
 from alfred.lake.ingest import PROVIDERS
 from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
@@ -133,6 +135,7 @@ class Study(Settings):
     analysts: tuple[AnalystSpec, ...] = Field(
         min_length=1, description="who forecasts; the naive forecast always stands beside them"
     )
+    fundamentals: FundamentalSettings = FundamentalSettings()
     evaluation: BootstrapSettings = BootstrapSettings()
     backtest: BacktestSettings = BacktestSettings()
 
@@ -148,6 +151,8 @@ class Study(Settings):
     def _known(cls, value: tuple[AnalystSpec, ...]) -> tuple[AnalystSpec, ...]:
         for spec in value:
             make_analyst(spec, TrainSettings(), seed=0)
+            if spec.label in FUNDAMENTALS:
+                raise ValueError(f"{spec.name} is to forecast {spec.label}; name such analysts under [fundamentals]")
         names = [entry_name(spec) for spec in value]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
