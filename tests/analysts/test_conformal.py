@@ -71,3 +71,63 @@ def test_coverage_on_exchangeable_rows():
         for _ in range(4000)
     ]
     assert 0.78 < np.mean(covered) < 0.83
+
+
+DATES = np.datetime64("2000-03-31") + 91 * np.arange(400)
+
+
+def test_every_quarter_weighs_the_same():
+    """A quarter of 20 rows that miss by 1 counts no more than each of four of one row that miss by 2."""
+    dates = np.concatenate([np.repeat(DATES[:1], 20), DATES[1:5]])
+    label = np.concatenate([np.tile([1.0, -1.0], 10), [2.0, -2.0, 2.0, -2.0]])
+    assert calibrate("PM", np.zeros(24), label).half_width == 1.0
+    assert calibrate("PM", np.zeros(24), label, level=0.5, dates=dates).half_width == 2.0
+    assert calibrate("PM", np.zeros(24), label, level=0.19, dates=dates).half_width == 1.0
+
+
+def test_residuals_count_in_units_of_their_scale():
+    calibration = calibrate("PM", np.zeros(4), np.array([1.0, -2.0, 3.0, -4.0]), scale=np.array([1.0, 2.0, 3.0, 4.0]))
+    forecast = calibration.forecast(np.array([0.5, 1.0]), np.array([1.0, 3.0]))
+    np.testing.assert_allclose(forecast.upper, [1.5, 4.0])
+    # All residuals are 1 or -1 scales: a forecast of less than one scale is lifted above zero by half of them.
+    np.testing.assert_allclose(forecast.prob_up, [(2 + 1) / 6, (2 + 1) / 6])
+
+
+def market(seed, quarters=12, names=40, spread=1.0):
+    """Forecasts that spread `spread` times as far as what they know, and labels with a shock for every quarter."""
+    random = np.random.default_rng(seed)
+    known = 0.3 * random.normal(size=(quarters, names))
+    label = 0.1 + known + random.normal(size=known.shape) + 0.6 * random.normal(size=(quarters, 1))
+    mean = 0.1 + known + np.sqrt(spread**2 - 1) * 0.3 * random.normal(size=known.shape)
+    return mean.ravel(), label.ravel(), DATES[:quarters].repeat(names)
+
+
+@pytest.mark.parametrize("spread", [1.0, 4.0])
+def test_probabilities_come_true(spread):
+    """Over many markets, fifths of the forecast probability rise about as often as they say."""
+    said, plain, came = [], [], []
+    for seed in range(120):
+        mean, label, dates = market(seed, spread=spread)
+        later, result, _ = market(1000 + seed, quarters=8, spread=spread)
+        said.append(calibrate("PM", mean, label, dates=dates).forecast(later).prob_up)
+        plain.append(calibrate("PM", mean, label).forecast(later).prob_up)
+        came.append(result > 0)
+
+    def miss(stated):
+        stated, rose = np.concatenate(stated), np.concatenate(came)
+        fifths = np.array_split(np.argsort(stated), 5)
+        return max(abs(stated[part].mean() - rose[part].mean()) for part in fifths)
+
+    assert miss(said) < 0.07
+    assert miss(said) < miss(plain)
+    if spread > 1:
+        assert miss(plain) > 0.15
+
+
+def test_a_clear_shift_is_kept():
+    """Every quarter's forecasts lie 1 too low; no doubt is left about that."""
+    random = np.random.default_rng(0)
+    label = 1 + 0.1 * random.normal(size=200)
+    calibration = calibrate("PM", np.zeros(200), label, dates=DATES[:10].repeat(20))
+    assert calibration.residuals.mean() == pytest.approx(label.mean(), abs=1e-3)
+    assert calibration.forecast(np.zeros(1)).prob_up[0] > 0.99

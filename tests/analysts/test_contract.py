@@ -114,10 +114,12 @@ def test_saved_and_restored_to_the_last_bit(name, tmp_path):
     back = restore_analyst(tmp_path / "one")
     assert same(back.predict(rows_to_test(name)), original.predict(rows_to_test(name)))
     assert back.record == original.record
-    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["analyst.json", "weights.safetensors"]
+    files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"analyst.json", "weights.safetensors"}
+    assert all((path.parent / "analyst.json").is_file() for path in files)
     back.save(tmp_path / "two")
-    for file in ("analyst.json", "weights.safetensors"):
-        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    for path in files:
+        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -218,6 +220,9 @@ def test_the_record_counts_what_is_described(name):
     if name in NETWORKS:
         assert 1 <= record.best_epoch <= len(record.epochs) <= 30
         assert record.samples_per_second > 0
+    elif name.startswith("ensemble"):
+        assert 1 < record.parameters <= describe(name, columns=len(COLUMNS), quarters=2).parameters
+        assert (record.stopped, record.epochs) == ("members", ())
     elif name == "lightgbm":
         assert 1 <= record.best_epoch <= len(record.epochs)
         assert record.parameters <= describe(name, columns=len(COLUMNS), quarters=2).parameters

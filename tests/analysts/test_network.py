@@ -10,7 +10,7 @@ TRAIN = planted(64)
 VALID = planted(700, seed=1, first=after(TRAIN))
 
 
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("threads", [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 3))])
 def test_full_width_rounds_equally_in_any_company(threads):
     """At this width products of other shapes do round differently, which the small networks elsewhere do not show."""
     settings = TrainSettings(epochs=1, threads=threads, device="cpu")

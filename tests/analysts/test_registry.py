@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from planted_windows import COLUMNS, after, planted
 
-from alfred.analysts import AnalystSpec, analyst_names, describe, make_analyst
+from alfred.analysts import AnalystSpec, analyst_names, describe, make_analyst, restore_analyst
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.progress import Silent
 from alfred.training.settings import TrainSettings
@@ -113,7 +113,7 @@ def test_unknown_option_is_named():
         AnalystSpec.parse({"name": "ridge", "sise": 3}, "study.toml")
     with pytest.raises(
         ConfigError,
-        match="label: input should be 'PQ', 'PM', 'excess', 'rank', 'velocity' or 'total_return', got 'PMM'",
+        match=r"label: input should be 'PQ', 'PM', 'excess', 'rank', .*'next_EPS_change', got 'PMM'",
     ):
         AnalystSpec.parse({"name": "ridge", "label": "PMM"}, "study.toml")
 
@@ -121,6 +121,9 @@ def test_unknown_option_is_named():
 def test_options_change_what_is_learnt():
     assert make("naive").target == "PM"
     assert make("ridge", label="excess").target == "excess"
+    assert make("vanilla.small.tanh", label="next_Margin_Gross").target == "next_Margin_Gross"
+    with pytest.raises(ConfigError, match="logistic cannot forecast the label next_Margin_Gross"):
+        make("logistic", label="next_Margin_Gross")
     assert make("vanilla.small.tanh", label="excess", loss="mse").target == "excess"
     train = planted(64)
     valid = planted(16, first=after(train))
@@ -177,3 +180,21 @@ def test_listing_ridge_does_not_wait_for_torch():
         "make_analyst(AnalystSpec(name='ridge'), TrainSettings(), 0); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_untrained_network_has_the_initial_weights_of_its_seed(tmp_path):
+    train = planted(64)
+    valid = planted(32, seed=1, first=after(train))
+    test = planted(48, seed=2, first=after(valid))
+    control = make("vanilla.small.tanh", size=8, layers=2, untrained=True).fit(train, valid)
+    assert (control.record.stopped, control.record.epochs, control.record.seconds) == ("untrained", (), 0.0)
+    other = planted(80, seed=3)
+    later = planted(32, seed=4, first=after(other))
+    assert (make("vanilla.small.tanh", size=8, layers=2, untrained=True).fit(other, later).predict(test).mean
+            == control.predict(test).mean).all()  # fmt: skip
+    assert (make("vanilla.small.tanh", size=8, layers=2).fit(train, valid).predict(test).mean
+            != control.predict(test).mean).any()  # fmt: skip
+    control.save(tmp_path)
+    assert restore_analyst(tmp_path).spec.untrained
+    with pytest.raises(ConfigError, match="momentum has no initial weights to forecast with"):
+        make("momentum", untrained=True)

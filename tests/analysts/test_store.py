@@ -47,8 +47,8 @@ def refused(folder, text):
 def test_says_what_it_is(folder):
     content = json.loads((folder / "analyst.json").read_text())
     assert content["name"] == "vanilla.small.tanh"
-    unset = dict.fromkeys(("label", "loss", "quarters"))
-    assert content["spec"] == {"name": "vanilla.small.tanh", **unset, "size": 8, "layers": 2}
+    unset = dict.fromkeys(("label", "loss", "quarters", "members", "member_seeds"))
+    assert content["spec"] == {"name": "vanilla.small.tanh", **unset, "size": 8, "layers": 2, "untrained": False}
     assert content["inputs"]["columns"] == list(TRAIN.columns)
     assert (content["inputs"]["quarters"], content["inputs"]["target"], content["seed"]) == (2, "PM", 7)
     assert content["calibration"]["level"] == 0.8

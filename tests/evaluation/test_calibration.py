@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from alfred.evaluation.calibration import calibration, wilson_interval
+from alfred.evaluation.calibration import calibration, coverage_by_year, wilson_interval
 from alfred.evaluation.rows import forecast_rows
 
 
@@ -43,3 +45,15 @@ def test_seeds_do_not_narrow_the_interval(simulate):
     pooled = calibration(forecast_rows(three, "analyst"), 0.95)
     assert [part.rows for part in pooled] == [3 * part.rows for part in one]
     assert [part.interval.lower for part in pooled] == pytest.approx([part.interval.lower for part in one])
+
+
+def test_coverage_of_each_year_by_hand(as_table):
+    """Four quarters of 1990 and one of 1991, of two names each."""
+    moves = np.array([[0.1, -0.3], [0.2, 0.0], [0.05, 0.4], [0.0, 0.0], [0.0, 0.9]])
+    rows = forecast_rows(as_table("analyst", "PM", moves * 0, np.full(moves.shape, 0.5), moves), "analyst")
+    # Half-width 0.15: 0.1, 0.05 and the three 0.0 of 1990 are inside.
+    years = [(year.year, year.coverage, year.rows, year.quarters) for year in coverage_by_year(rows)]
+    assert years == [(1990, 0.625, 8, 4), (1991, 0.5, 2, 1)]
+    # A second seed whose intervals hold nothing halves the mean and adds no rows.
+    both = replace(rows, lower=np.vstack([rows.lower, rows.lower]), upper=np.vstack([rows.upper, rows.lower]))
+    assert [(year.coverage, year.rows) for year in coverage_by_year(both)] == [(0.3125, 8), (0.25, 2)]

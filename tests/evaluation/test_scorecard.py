@@ -12,7 +12,7 @@ from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.metrics import metric_names, rank_ics
 from alfred.evaluation.rows import forecast_rows
-from alfred.evaluation.scorecard import minimum_detectable_ic, quarter_table, scorecard
+from alfred.evaluation.scorecard import minimum_detectable_ic, point_values, quarter_table, scorecard
 from alfred.training.losses import LOSSES, original_row_losses
 
 
@@ -251,3 +251,12 @@ def test_speed(simulate):
         card(frame)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.5
+
+
+@pytest.mark.parametrize("target", ["PM", "PQ"])
+def test_point_values_are_the_scorecards_without_intervals(simulate, target):
+    frame = simulate(quarters=12, symbols=6, target=target, seeds=2, skill=0.1)
+    result, values = card(frame), point_values(frame, "analyst", squared_error)
+    assert values == pytest.approx({f.name: f.value for f in result.figures} | {"rise_share": result.rise_share})
+    flat = frame.with_columns(PM=pl.lit(0.01), PQ=pl.lit(1.0))
+    assert target == "PQ" or point_values(flat, "analyst", squared_error)["r2"] is None

@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from alfred.core.errors import ConfigError, DataError, LeakError
-from alfred.evaluation.splits import Fold, SplitSettings, check_fold, walk_forward
+from alfred.evaluation.splits import Fold, SplitSettings, check_fold, check_realised, walk_forward
 
 
 def quarter_ends(count):
@@ -137,3 +137,33 @@ def test_wrong_dates_and_settings():
         SplitSettings.parse({"embargo": 1}, "split")
     with pytest.raises(DataError, match="valid part must hold ascending positions, at least one"):
         Fold(positions(0), positions(), positions(1))
+
+
+def test_all_trains_once_for_every_test_quarter():
+    settings = SplitSettings(min_train_quarters=4, valid_quarters=2, test_quarters="all", test_last="1992-06-30")
+    (fold,) = walk_forward(quarter_ends(11), 1, settings)
+    assert (fold.train.tolist(), fold.valid.tolist(), fold.test.tolist()) == ([0, 1, 2, 3], [4, 5], [6, 7, 8, 9])
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "every"])
+def test_other_counts_of_test_quarters_are_refused(value):
+    with pytest.raises(ConfigError, match=r"^split: test_quarters: a number of quarters, at least 1, or 'all', got"):
+        SplitSettings.parse({"test_quarters": value}, "split")
+
+
+def test_every_row_must_be_realised_when_the_next_part_begins():
+    dates = quarter_ends(8)
+    rows, realised = dates[[0, 1, 2]], dates[[1, 2, 4]]
+    about = {"part": "training", "next_part": "validation", "dates": rows}
+    check_realised(**about, realised_on=realised, first=dates[4])
+    with pytest.raises(LeakError) as error:
+        check_realised(**about, realised_on=realised, first=dates[3])
+    assert str(error.value) == (
+        "the labels of 1 training rows are not known on the first validation date 1990-12-31: that of 1990-09-30 is "
+        "realised on 1991-03-31; purge these rows."
+    )
+    with pytest.raises(LeakError, match=r"labels of 1 training rows .* plus an embargo of 1 quarters"):
+        check_realised(**about, realised_on=realised, first=dates[4], embargo_quarters=1)
+    never = np.array([dates[1], np.datetime64("NaT", "D"), dates[2]])
+    with pytest.raises(LeakError, match="that of 1990-06-30 is never realised"):
+        check_realised(**about, realised_on=never, first=dates[4])

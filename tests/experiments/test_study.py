@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from small_study import SMALL, small_study
 
+from alfred.analysts import AnalystSpec
 from alfred.core.errors import AlfredError, ConfigError
-from alfred.experiments.study import Study, load_study
+from alfred.experiments.study import Study, entry_name, load_study, quarters_of
 
 DEMO = Path(str(files("alfred.experiments") / "studies" / "demo.toml"))
 
@@ -98,3 +99,20 @@ def test_the_same_tickers_may_be_tested_in_other_years() -> None:
     universe = {"training": ["AAPL", "GE"], "protocol": "same-tickers-other-years"}
     assert small_study(universe=universe).universe.evaluation == ()
     assert SMALL["universe"] != universe
+
+
+def test_ensembles_are_named_by_their_members() -> None:
+    ridge, network = AnalystSpec(name="ridge"), AnalystSpec(name="vanilla.small.tanh", size=8)
+    longer = AnalystSpec(name="ridge", quarters=4)
+
+    def named(*members: AnalystSpec, **options: Any) -> str:
+        return entry_name(AnalystSpec(name="ensemble.mean", members=members or None, **options))
+
+    assert named() == "ensemble.mean"
+    assert named(label="excess", member_seeds=3) == "ensemble.mean:excess-seeds3"
+    assert named(ridge, network).startswith("ensemble.mean:2of")
+    assert named(ridge, network) == named(network, ridge)
+    assert len({named(ridge, network), named(longer, network), named(ridge), named(network)}) == 4
+    assert [quarters_of(spec) for spec in (ridge, longer, AnalystSpec(name="ensemble.mean"))] == [1, 4, 1]
+    assert quarters_of(AnalystSpec(name="ensemble.mean", members=(network, longer))) == 4
+    assert quarters_of(AnalystSpec(name="ensemble.mean", members=(network,), quarters=6)) == 6

@@ -15,6 +15,7 @@ from alfred.lake.providers._companyfacts import parse_companyfacts
 from alfred.lake.tables import TABLES
 from alfred.panel.build import build_panel
 from alfred.panel.catalogue import catalogue
+from alfred.panel.fundamental_labels import fundamental_label
 from alfred.panel.history import BarHistory
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
@@ -181,3 +182,19 @@ def test_figures_stand_as_first_filed_until_they_are_restated() -> None:
             compared, restated = compared + 1, restated + bool(row["restated"])
     assert compared > 500
     assert restated > 10
+
+
+def test_the_next_quarter_of_apple_as_first_filed() -> None:
+    """On 2016-06-30 the quarter to March is known. That to June was filed on 2016-07-27: 7,796 of 42,358 net."""
+    bars = quotes(("AAPL",), dt.date(2014, 1, 2), dt.date(2017, 6, 30))
+    dates = decision_dates(day("2014-01-02"), day("2017-06-30"))
+    market = bars.select("date", value="close", known_at="known_at")
+    filings = pl.read_parquet(FILINGS).filter(pl.col("symbol") == "AAPL")
+    history = BarHistory.of(bars, market, dates, stale_sessions=5)
+    sources = Sources(dates, history.symbols, history, Tables(bars=bars, market=market, facts=of_filings(filings)))
+    made = fundamental_label(sources, "next_Margin_Net_Profit", 1)
+    row = int(np.flatnonzero(dates == np.datetime64("2016-06-30"))[0])
+    assert made.value[row, 0] == pytest.approx(7796 / 42358, abs=1e-5)
+    assert made.last[row, 0] == pytest.approx(10516 / 50557, abs=1e-5)
+    assert made.seasonal[row, 0] == pytest.approx(10677 / 49605, abs=1e-5)
+    assert made.realised_on[row, 0] == np.datetime64("2016-09-30")

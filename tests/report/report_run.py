@@ -12,7 +12,7 @@ import pytest
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.calendar import day, decision_dates, sessions_between
 from alfred.core.contracts import Interval
-from alfred.evaluation.contracts import CalibrationBin, Figure, Scorecard
+from alfred.evaluation.contracts import CalibrationBin, Figure, Scorecard, YearCoverage
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
@@ -171,8 +171,22 @@ def _scorecard(rng: np.random.Generator, analyst: str) -> Scorecard:
         else f"No skill shown: rank IC {ic.value:+.3f} over {QUARTERS} quarters; an IC below 0.081 could not have been "
         f"told from zero; accuracy {figures[2].value:.1%} against 58.3% for always up."
     )
+    years = tuple(YearCoverage(2007 + at, float(np.clip(rng.normal(0.79, 0.09), 0, 1)), 40, 4) for at in range(16))
     return Scorecard(
-        analyst, "PM", "huber", 600, QUARTERS, 1 if naive else 3, RISE, figures, 0.081, tuple(bins), said, False, 10
+        analyst,
+        "PM",
+        "huber",
+        600,
+        QUARTERS,
+        1 if naive else 3,
+        RISE,
+        figures,
+        0.081,
+        tuple(bins),
+        said,
+        False,
+        10,
+        coverage_by_year=years,
     )
 
 
@@ -235,7 +249,7 @@ def _efficiency() -> tuple[Efficiency, ...]:
         Efficiency(name, size, 15, took, None, None, None)
         for name, size, took in (("naive", 2, 0.002), ("momentum", 3, 0.01), ("ridge", 41, 0.21))
     ]
-    learnt = [Efficiency(name, 614_657, 45, 84.2, 0.061, 41_200.0, 9.0) for name in NETWORKS]
+    learnt = [Efficiency(name, 614_657, 45, 84.2, 0.061, 41_200.0, 9.0, 0.55, 412.0, 3120.0) for name in NETWORKS]
     return (*closed, *learnt)
 
 

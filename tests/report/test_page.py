@@ -141,7 +141,7 @@ def test_figures_are_what_plotly_accepts(page: str) -> None:
     figures = made.page_json(page, "figures")
     assert set(figures) == {
         "plot-folds", "plot-ic", "plot-accuracy", "plot-learning-0", "plot-learning-1", "plot-quarters",
-        "plot-reliability", "plot-coverage", "plot-accounts",
+        "plot-reliability", "plot-coverage", "plot-coverage-years", "plot-accounts",
     }  # fmt: skip
     for key, figure in figures.items():
         assert f'id="{key}" role="img" aria-label="' in page

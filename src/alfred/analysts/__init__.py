@@ -1,5 +1,6 @@
 """Analysts forecast the rows of a panel. One file an analyst: the folder is the registry."""
 
+from alfred.analysts._anchored import known_forecast
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._registry import (
     AnalystDescription,
@@ -14,6 +15,7 @@ __all__ = [
     "AnalystSpec",
     "analyst_names",
     "describe",
+    "known_forecast",
     "make_analyst",
     "restore_analyst",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from alfred.analysts._conformal import Calibration, calibrate
+from alfred.analysts._conformal import Calibration, calibrate_rows
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.analysts._table import parts
@@ -45,7 +45,8 @@ class FittedLinear:
             DataError: the windows differ in columns, length, target or horizon from those learnt on.
         """
         self.inputs.require(windows, "the windows to forecast")
-        return self.calibration.forecast(linear_mean(windows, self.weights, self.intercept, self.head))
+        mean = linear_mean(windows, self.weights, self.intercept, self.head)
+        return self.calibration.of_rows(windows, mean)
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""
@@ -64,8 +65,9 @@ def linear_mean(windows: Windows, weights: Floats, intercept: float, head: Head)
     return expit(means) if head == "sigmoid" else means
 
 
-def fitted_linear(
+def fitted_linear(  # noqa: PLR0917 - the order in which a fit comes by them
     spec: AnalystSpec,
+    train: Windows,
     valid: Windows,
     weights: Floats,
     intercept: float,
@@ -81,8 +83,7 @@ def fitted_linear(
         DataError: there are too few validation rows.
     """
     mean = linear_mean(valid, weights, intercept, head)
-    label = np.asarray(valid.y, np.float64)
-    calibration = calibrate(valid.target, mean, label, rise_share=rise_share)
+    calibration = calibrate_rows(train, valid, mean, rise_share=rise_share)
     return FittedLinear(spec, Inputs.of(valid), weights, intercept, calibration, record, details or {}, head)
 
 

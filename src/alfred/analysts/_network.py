@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from alfred.analysts._conformal import Calibration, calibrate
+from alfred.analysts._conformal import Calibration, calibrate_rows
 from alfred.analysts._presets import AnalystSpec, Choice
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
@@ -46,7 +46,7 @@ class NetworkAnalyst:
         return self.choice.label
 
     def fit(self, train: Windows, valid: Windows) -> "FittedNetwork":
-        """Train to the best validation epoch, then calibrate on the validation rows.
+        """Train to the best validation epoch (an untrained control not at all), then calibrate on validation rows.
 
         Raises:
             DataError, LeakError, ConfigError: as `alfred.training.loop.train`.
@@ -55,15 +55,18 @@ class NetworkAnalyst:
         require_target(train, self.target)
         inputs = Inputs.of(train)
         network = build_seeded(lambda: self.build(len(inputs.columns), inputs.quarters), self.seed)
-        loss = loss_function(self.choice.loss, self.choice.head, self.settings.loss)
-        task = f"{self.choice.name}, seed {self.seed}"
-        outcome = train_network(
-            network, train, valid, loss, self.settings, seed=self.seed, progress=self.progress, task=task
-        )
+        if self.spec.untrained:
+            record = FitRecord(parameters=parameters_of(network), seconds=0.0, stopped="untrained")
+        else:
+            loss = loss_function(self.choice.loss, self.choice.head, self.settings.loss)
+            task = f"{self.choice.name}, seed {self.seed}"
+            record = train_network(
+                network, train, valid, loss, self.settings, seed=self.seed, progress=self.progress, task=task
+            ).record
         mean = network_mean(network, self.choice.head, valid, self.settings.threads)
-        calibration = calibrate(self.target, mean, np.asarray(valid.y))
+        calibration = calibrate_rows(train, valid, mean)
         return FittedNetwork(
-            self.spec, self.choice.head, inputs, network, calibration, outcome.record, self.settings, self.seed
+            self.spec, self.choice.head, inputs, network, calibration, record, self.settings, self.seed
         )
 
 
@@ -87,7 +90,8 @@ class FittedNetwork:
             DataError: the windows differ in columns, length, target or horizon from those learnt on.
         """
         self.inputs.require(windows, "the windows to forecast")
-        return self.calibration.forecast(network_mean(self.network, self.head, windows, self.settings.threads))
+        mean = network_mean(self.network, self.head, windows, self.settings.threads)
+        return self.calibration.of_rows(windows, mean)
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""

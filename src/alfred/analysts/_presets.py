@@ -5,12 +5,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from alfred.core.contracts import DIRECTION, EXCESS, MAGNITUDE, RANK, TOTAL, VELOCITY
+from alfred.core.contracts import DIRECTION, EXCESS, FUNDAMENTALS, MAGNITUDE, RANK, TOTAL, VELOCITY
 from alfred.core.errors import ConfigError
 from alfred.core.settings import Settings, suggestion
 from alfred.training.losses import Head
 
-Label = Literal["PQ", "PM", "excess", "rank", "velocity", "total_return"]
+Label = Literal[
+    "PQ", "PM", "excess", "rank", "velocity", "total_return",
+    "next_revenue_growth", "next_Margin_Gross", "next_Margin_Operating", "next_Margin_Net_Profit", "next_EPS_change",
+]  # fmt: skip
 
 SIZES = (MAGNITUDE, EXCESS, RANK, VELOCITY, TOTAL)
 """Labels that say how far, not only whether up."""
@@ -28,6 +31,9 @@ class AnalystSpec(Settings):
         size: width of a network's hidden layers.
         layers: number of a network's hidden layers.
         quarters: quarters of history it looks at, the decision date's own among them.
+        untrained: keep a network's initial weights, as a control beside trained ones; never so unless asked for.
+        members: analysts of which an ensemble is made; their label is the ensemble's.
+        member_seeds: fits of each member whose forecasts depend on chance; default 5.
     """
 
     name: str
@@ -36,6 +42,9 @@ class AnalystSpec(Settings):
     size: int | None = Field(default=None, ge=1, le=65_536)
     layers: int | None = Field(default=None, ge=1, le=1_000)
     quarters: int | None = Field(default=None, ge=1, le=80)
+    untrained: bool = False
+    members: tuple["AnalystSpec", ...] | None = Field(default=None, min_length=1, max_length=64)
+    member_seeds: int | None = Field(default=None, ge=1, le=1_000)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Preset:
         size, layers: a network's defaults; None where there is no such thing.
         quarters: history it looks at by default.
         random: whether chance plays a part in its learning though it is no network.
+        members: an ensemble's default members; empty where it is one analyst.
     """
 
     description: str
@@ -60,6 +70,7 @@ class Preset:
     layers: int | None = None
     quarters: int = 1
     random: bool = False
+    members: tuple[str, ...] = ()
 
     @property
     def uses_seed(self) -> bool:
@@ -89,11 +100,18 @@ def choose(spec: AnalystSpec, preset: Preset) -> Choice:
     for option in ("size", "layers"):
         if getattr(spec, option) is not None and getattr(preset, option) is None:
             raise ConfigError(f"{spec.name} takes no {option}, got {getattr(spec, option)}; remove the option.")
+    if spec.untrained and preset.size is None:
+        raise ConfigError(f"{spec.name} has no initial weights to forecast with; only networks can stay untrained.")
+    for option in ("members", "member_seeds"):
+        if getattr(spec, option) is not None and not preset.members:
+            raise ConfigError(f"{spec.name} is one analyst and takes no {option}; remove the option.")
     if spec.loss is not None and len(preset.losses) == 1:
         raise ConfigError(f"{spec.name} takes no loss, got {spec.loss!r}; remove the option.")
     if spec.loss is not None and spec.loss not in preset.losses:
         raise ConfigError(f"{spec.name} cannot train on the loss {spec.loss!r}; {suggestion(spec.loss, preset.losses)}")
-    if spec.label is not None and spec.label not in preset.labels:
+    # Whoever can say how far a price goes can say it of a figure of the accounts.
+    labels = (*preset.labels, *FUNDAMENTALS) if MAGNITUDE in preset.labels else preset.labels
+    if spec.label is not None and spec.label not in labels:
         raise ConfigError(
             f"{spec.name} cannot forecast the label {spec.label}; its head is {preset.head}, "
             f"which is for {' and '.join(preset.labels)}."

@@ -46,6 +46,7 @@ class AnalystDescription:
         name: preset.
         description: one line.
         target: label it forecasts by default.
+        labels: all that it can forecast.
         loss: loss it trains on by default; "mse" for least squares and for a mean.
         notes_parameters: hidden weights by the notes' formula, None where it does not apply.
         parameters: all learnt numbers for the windows asked about, None where none were.
@@ -57,12 +58,18 @@ class AnalystDescription:
     name: str
     description: str
     target: str
+    labels: tuple[str, ...]
     loss: str
     notes_parameters: int | None
     parameters: int | None
     quarters: int
     options: Mapping[str, str | int]
     uses_seed: bool
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it has hidden layers, with weights before it has learnt."""
+        return bool(self.options["size"])
 
 
 def analyst_names() -> tuple[str, ...]:
@@ -114,6 +121,7 @@ def describe(name: str, columns: int | None = None, quarters: int | None = None)
         name=name,
         description=preset.description,
         target=choice.label,
+        labels=preset.labels,
         loss=choice.loss,
         notes_parameters=file.notes_parameters(choice),
         parameters=None if columns is None else file.parameters(choice, columns, quarters or choice.quarters),

@@ -15,6 +15,7 @@ from safetensors.numpy import save as tensor_bytes
 
 from alfred.analysts._conformal import Calibration
 from alfred.analysts._presets import AnalystSpec
+from alfred.analysts._scale import LocalScale
 from alfred.core.contracts import FitRecord
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import Settings
@@ -24,17 +25,23 @@ from alfred.training.settings import TrainSettings
 
 FORMAT: Literal["alfred.analyst.1"] = "alfred.analyst.1"
 DESCRIPTION, WEIGHTS = "analyst.json", "weights.safetensors"
-_RESIDUALS = "calibration.residuals"
+_RESIDUALS, _WEIGHTS = "calibration.residuals", "calibration.weights"
+_CONFIDENCE = (_RESIDUALS, _WEIGHTS)
 
 Tensors = Mapping[str, NDArray[Any]]
 
 
 class SavedCalibration(Settings):
-    """A `Calibration` without its residuals, which lie beside the weights."""
+    """A `Calibration` without its residuals and what they count, which lie beside the weights."""
 
     level: float = Field(gt=0, lt=1)
     half_width: float = Field(ge=0, allow_inf_nan=False)
     rise_share: float | None = Field(default=None, ge=0, le=1)
+    scale_base: float = Field(allow_inf_nan=False)
+    scale_slope: float = Field(allow_inf_nan=False)
+    scale_floor: float = Field(ge=0, allow_inf_nan=False)
+    slope: float = Field(ge=0, allow_inf_nan=False)
+    pivot: float = Field(allow_inf_nan=False)
 
 
 class SavedAnalyst(Settings):
@@ -69,14 +76,22 @@ def save_analyst(
     """Write a fitted analyst into `folder`, over an older one if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(values) for name, values in weights.items()}
-    content = tensor_bytes({**tensors, _RESIDUALS: calibration.residuals}, metadata={"format": FORMAT})
+    confidence = {_RESIDUALS: calibration.residuals, _WEIGHTS: calibration.weights}
+    content = tensor_bytes({**tensors, **confidence}, metadata={"format": FORMAT})
     write_whole(folder / WEIGHTS, content)
     saved = SavedAnalyst(
         name=spec.name,
         spec=spec,
         inputs=inputs,
         calibration=SavedCalibration(
-            level=calibration.level, half_width=calibration.half_width, rise_share=calibration.rise_share
+            level=calibration.level,
+            half_width=calibration.half_width,
+            rise_share=calibration.rise_share,
+            scale_base=calibration.local.base,
+            scale_slope=calibration.local.slope,
+            scale_floor=calibration.local.floor,
+            slope=calibration.slope,
+            pivot=calibration.pivot,
         ),
         record=record,
         details=dict(details or {}),
@@ -129,8 +144,10 @@ def read_analyst(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[S
         tensors = parse_tensors(content)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is no safetensors file ({error}).") from error
-    found = {name: values.shape for name, values in tensors.items() if name != _RESIDUALS}
-    if found != dict(shapes) or _RESIDUALS not in tensors or tensors[_RESIDUALS].ndim != 1:
+    found = {name: values.shape for name, values in tensors.items() if name not in _CONFIDENCE}
+    confidence = [tensors[name].shape for name in _CONFIDENCE if name in tensors]
+    whole = len(confidence) == 2 and confidence[0] == confidence[1] and len(confidence[0]) == 1
+    if found != dict(shapes) or not whole:
         apart = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name)) or [_RESIDUALS]
         raise DataError(f"{path} does not hold the weights of {saved.name}; {apart[0]} differs.")
     for name, values in tensors.items():
@@ -140,7 +157,11 @@ def read_analyst(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[S
         target=saved.inputs.target,
         level=saved.calibration.level,
         half_width=saved.calibration.half_width,
-        residuals=np.sort(tensors[_RESIDUALS].astype(np.float64)),
+        residuals=tensors[_RESIDUALS].astype(np.float64),
+        weights=tensors[_WEIGHTS].astype(np.float64),
+        local=LocalScale(saved.calibration.scale_base, saved.calibration.scale_slope, saved.calibration.scale_floor),
+        slope=saved.calibration.slope,
+        pivot=saved.calibration.pivot,
         rise_share=saved.calibration.rise_share,
     )
-    return saved, {name: values for name, values in tensors.items() if name != _RESIDUALS}, calibration
+    return saved, {name: values for name, values in tensors.items() if name not in _CONFIDENCE}, calibration

@@ -73,7 +73,7 @@ class ElasticNet:
         record = FitRecord(parameters=len(chosen) + 1, seconds=time.perf_counter() - begun, stopped="converged")
         intercept = mean - float(centre @ chosen)
         shaped = chosen.reshape(train.quarters, len(train.columns))
-        return fitted_linear(self.spec, valid, shaped, intercept, record, details=details)
+        return fitted_linear(self.spec, train, valid, shaped, intercept, record, details=details)
 
 
 def elastic_net_path(gram: Floats, moment: Floats, shares: Floats = SHRINKING) -> tuple[Floats, Floats, int]:

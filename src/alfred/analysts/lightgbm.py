@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import expit, logit
 
-from alfred.analysts._conformal import Calibration, calibrate
+from alfred.analysts._conformal import Calibration, calibrate_rows
 from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.analysts._table import labels_to_learn, parts
@@ -97,7 +97,7 @@ class LightGBM:
             stopped=stopped,
         )
         mean = _mean(valid, trees, base)
-        calibration = calibrate(self.target, mean, np.asarray(valid.y, np.float64))
+        calibration = calibrate_rows(train, valid, mean)
         return FittedTrees(self.spec, Inputs.of(train), trees, base, calibration, record, self.settings, self.seed)
 
     def _grow(self, train: Windows, valid: Windows, base: float, task: str) -> tuple["Booster", list[Epoch], int, str]:
@@ -170,7 +170,7 @@ class FittedTrees:
             DataError: the windows differ in columns, length, target or horizon from those learnt on.
         """
         self.inputs.require(windows, "the windows to forecast")
-        return self.calibration.forecast(_mean(windows, self.trees, self.base))
+        return self.calibration.of_rows(windows, _mean(windows, self.trees, self.base))
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""

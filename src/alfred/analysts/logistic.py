@@ -59,6 +59,7 @@ class Logistic:
         record = FitRecord(parameters=len(chosen) + 1, seconds=time.perf_counter() - begun, stopped="converged")
         return fitted_linear(
             self.spec,
+            train,
             valid,
             chosen.reshape(train.quarters, len(train.columns)),
             float(offsets[best] - centre @ chosen),

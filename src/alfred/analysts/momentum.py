@@ -47,7 +47,7 @@ class Momentum:
         weights = np.zeros((train.quarters, len(train.columns)))
         weights[-1, at] = slope
         record = FitRecord(parameters=2, seconds=time.perf_counter() - begun)
-        return fitted_linear(self.spec, valid, weights, float(label.mean() - slope * x.mean()), record)
+        return fitted_linear(self.spec, train, valid, weights, float(label.mean() - slope * x.mean()), record)
 
 
 def create(spec: AnalystSpec, train_settings: TrainSettings, seed: int, progress: Progress) -> Momentum:  # noqa: ARG001

@@ -34,7 +34,7 @@ class Naive:
         weights = np.zeros((train.quarters, len(train.columns)))
         record = FitRecord(parameters=1, seconds=time.perf_counter() - begun)
         rises = float((label > 0).mean())
-        return fitted_linear(self.spec, valid, weights, float(label.mean()), record, rise_share=rises)
+        return fitted_linear(self.spec, train, valid, weights, float(label.mean()), record, rise_share=rises)
 
 
 def create(spec: AnalystSpec, train_settings: TrainSettings, seed: int, progress: Progress) -> Naive:  # noqa: ARG001

@@ -48,7 +48,7 @@ class Ridge:
         record = FitRecord(parameters=len(weights) + 1, seconds=time.perf_counter() - begun)
         chosen = weights[:, best].reshape(train.quarters, len(train.columns))
         details: dict[str, float | str] = {"penalty": float(penalties[best])}
-        return fitted_linear(self.spec, valid, chosen, float(intercepts[best]), record, details=details)
+        return fitted_linear(self.spec, train, valid, chosen, float(intercepts[best]), record, details=details)
 
 
 def ridge_path(x: Floats, y: Floats, penalties: Floats) -> Floats:

@@ -3,17 +3,20 @@
 import enum
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import Bars, out
+from alfred.core.contracts import Interval
 from alfred.core.errors import ConfigError
 from alfred.core.home import home
 from alfred.core.storage import write_whole
-from alfred.evaluation.contracts import Figure
+
+if TYPE_CHECKING:
+    from alfred.experiments.record import RunRecord
 
 Overrides = Annotated[
     list[str] | None,
@@ -117,18 +120,28 @@ def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
     for column in ("rank IC", "accuracy", "always up"):
         table.add_column(column, justify="right", no_wrap=True)
     for card in record.scorecards:
-        ic, accuracy = _figure(card.figure("rank_ic"), "{:.3f}"), _figure(card.figure("accuracy"), "{:.1%}")
-        table.add_row(card.analyst, ic, accuracy, f"{card.rise_share:.1%}")
+        ic, accuracy = card.figure("rank_ic"), card.figure("accuracy")
+        table.add_row(
+            card.analyst,
+            figure_text(ic.value, ic.over_quarters, "{:.3f}"),
+            figure_text(accuracy.value, accuracy.over_quarters, "{:.1%}"),
+            f"{card.rise_share:.1%}",
+        )
     out.print(table)
+    conclude(record, page)
+
+
+def conclude(record: "RunRecord", page: Path) -> None:
+    """Print what to know before the figures, the verdict and where the report is."""
     for warning in record.warnings:
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
     out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 
-def _figure(figure: Figure, pattern: str) -> str:
-    if figure.value is None:
+def figure_text(value: float | None, over: Interval | None, pattern: str) -> str:
+    """A value and its interval, for a table of the console; a dash where there is none."""
+    if value is None:
         return "-"
-    text = pattern.format(figure.value)
-    over = figure.over_quarters
+    text = pattern.format(value)
     return text if over is None else f"{text} \\[{pattern.format(over.lower)}, {pattern.format(over.upper)}]"

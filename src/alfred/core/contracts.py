@@ -32,7 +32,15 @@ VELOCITY = "velocity"
 TOTAL = "total_return"
 """Label: as PM, with dividends reinvested."""
 LABELS = (MAGNITUDE, DIRECTION, EXCESS, RANK, VELOCITY, TOTAL)
-"""All labels, in the order of tables."""
+"""All labels of prices, in the order of tables."""
+GROWTH_AHEAD = "next_revenue_growth"
+"""Label: revenue of a coming quarter over that of the quarter a year before it, less 1."""
+MARGINS_AHEAD = ("next_Margin_Gross", "next_Margin_Operating", "next_Margin_Net_Profit")
+"""Labels: margins of a coming quarter."""
+EPS_AHEAD = "next_EPS_change"
+"""Label: change of a coming quarter's earnings per share over a year, in units of the price."""
+FUNDAMENTALS = (GROWTH_AHEAD, *MARGINS_AHEAD, EPS_AHEAD)
+"""All labels of accounts; analysts learn them as differences from the last known figure."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +218,11 @@ class FitRecord:
         samples_per_second: training rows seen per second of training, 0 where there are no epochs.
         best_epoch: number of the epoch whose weights were kept (by validation loss), 0 where none was or helped.
         epochs: the learning curve.
-        stopped: why it ended ("patience", "epochs", "closed form", "converged", "no further split").
+        stopped: why it ended ("patience", "epochs", "closed form", "converged", "no further split", "members",
+            "untrained").
+        peak_memory_mb: most memory during the fit, in units of 10^6 bytes: the device's where it trained on one,
+            otherwise the process'. None where it was not measured.
+        energy_joules: of the device during the fit, None where it does not tell.
     """
 
     parameters: int
@@ -219,6 +231,13 @@ class FitRecord:
     best_epoch: int = 0
     epochs: tuple[Epoch, ...] = ()
     stopped: str = "closed form"
+    peak_memory_mb: float | None = None
+    energy_joules: float | None = None
+
+    @property
+    def seconds_to_best(self) -> float | None:
+        """Wall time until the best epoch was there, epochs taking equal time; None where there are no epochs."""
+        return self.seconds * self.best_epoch / len(self.epochs) if self.epochs else None
 
 
 class FittedAnalyst(Protocol):

@@ -35,9 +35,19 @@ class Home:
         return self.root / "stages"
 
     @property
+    def models(self) -> Path:
+        """One folder a model of `alfred train`, with what it learnt."""
+        return self.root / "models"
+
+    @property
     def runs(self) -> Path:
         """One folder a run, with its record and report."""
         return self.root / "runs"
+
+    @property
+    def fundamentals(self) -> Path:
+        """One folder a run of the analysts of accounts."""
+        return self.root / "fundamentals"
 
 
 def home() -> Home:

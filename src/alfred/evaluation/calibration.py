@@ -1,10 +1,10 @@
-"""Calibration: of the rows that were given a probability, how many rose."""
+"""Calibration: how many of the rows given a probability rose, and how many labels lay inside their intervals."""
 
 import numpy as np
 from scipy import stats
 
 from alfred.core.contracts import Interval
-from alfred.evaluation.contracts import CalibrationBin
+from alfred.evaluation.contracts import CalibrationBin, YearCoverage
 from alfred.evaluation.metrics import centred_ranks
 from alfred.evaluation.rows import ForecastRows
 
@@ -28,6 +28,17 @@ def calibration(rows: ForecastRows, level: float) -> tuple[CalibrationBin, ...]:
         interval = wilson_interval(observed, float(inside.sum()) / len(rows.seeds), level)
         bins.append(CalibrationBin(float(forecast[inside].mean()), observed, interval, int(inside.sum())))
     return tuple(bins)
+
+
+def coverage_by_year(rows: ForecastRows) -> tuple[YearCoverage, ...]:
+    """Share of labels inside their intervals, ends included, in each calendar year of decision dates."""
+    inside = ((rows.lower <= rows.label) & (rows.label <= rows.upper)).mean(axis=0)
+    year = rows.dates.astype("datetime64[Y]").astype(np.int64) + 1970
+    of_quarter = rows.quarters.astype("datetime64[Y]").astype(np.int64) + 1970
+    return tuple(
+        YearCoverage(int(at), float(inside[year == at].mean()), int((year == at).sum()), int((of_quarter == at).sum()))
+        for at in np.unique(year)
+    )
 
 
 def wilson_interval(share: float, count: float, level: float) -> Interval:

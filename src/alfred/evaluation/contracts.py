@@ -43,6 +43,16 @@ class CalibrationBin:
 
 
 @dataclass(frozen=True)
+class YearCoverage:
+    """Share of a year's labels inside their intervals, mean over seeds; rows and decision dates of one seed."""
+
+    year: int
+    coverage: float
+    rows: int
+    quarters: int
+
+
+@dataclass(frozen=True)
 class Scorecard:
     """All figures of one analyst.
 
@@ -60,6 +70,7 @@ class Scorecard:
         skilled: whether the verdict grants skill.
         rows_without_label: rows left out because their label was not realised when the data ended.
         interval_level: nominal coverage of the forecasts' intervals.
+        coverage_by_year: of the intervals, by the year of the decision date, ascending.
     """
 
     analyst: str
@@ -76,6 +87,7 @@ class Scorecard:
     skilled: bool
     rows_without_label: int = 0
     interval_level: float = 0.8
+    coverage_by_year: tuple[YearCoverage, ...] = ()
 
     def figure(self, name: str) -> Figure:
         """The figure of that name; KeyError where there is none."""

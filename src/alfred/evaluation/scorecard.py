@@ -15,7 +15,7 @@ from alfred.evaluation.bootstrap import (
     percentile_interval,
     seed_interval,
 )
-from alfred.evaluation.calibration import calibration
+from alfred.evaluation.calibration import calibration, coverage_by_year
 from alfred.evaluation.contracts import Figure, Scorecard
 from alfred.evaluation.metrics import HIGHER_IS_BETTER, RowLoss, Sums, metric_values, quarter_sums, rank_ics
 from alfred.evaluation.rows import ForecastRows, check_same_rows, forecast_rows
@@ -94,7 +94,24 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
         skilled=skilled,
         rows_without_label=rows.without_label,
         interval_level=interval_level,
+        coverage_by_year=coverage_by_year(rows),
     )
+
+
+def point_values(forecasts: pl.DataFrame, analyst: str, row_loss: RowLoss) -> dict[str, float | None]:
+    """Every metric of one analyst, mean over seeds, and the share of rises; without intervals.
+
+    For rows that were learnt from, or that chose the epoch: no interval could make up for that. None where undefined.
+
+    Raises:
+        DataError: as `forecast_rows`; or the loss is not finite.
+    """
+    rows = forecast_rows(forecasts, analyst)
+    values = metric_values(_totals(quarter_sums(rows, row_loss, rank_ics(rows))), rows.target)
+    means = {name: float(of_seeds.mean()) for name, of_seeds in values.items()} | {
+        "rise_share": float(rows.rise.mean())
+    }
+    return {name: value if np.isfinite(value) else None for name, value in means.items()}
 
 
 def quarter_table(forecasts: pl.DataFrame) -> pl.DataFrame:

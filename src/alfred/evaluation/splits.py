@@ -7,6 +7,9 @@ therefore serve the part that begins at t + h, but none that begins earlier; row
     train ......... | purged + embargo | valid .... | purged + embargo | test .... |
     0 ..   (t + h + embargo <= first of valid)      (t + h + embargo <= first of test)
 
+What companies file is known later for one than for another: such labels are purged row by row, and `check_realised`
+looks at every row.
+
 Purge and embargo: Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 7.
 """
 
@@ -15,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from alfred.core.calendar import Dates, IsoDate, day, quarter_index, quarter_name
 from alfred.core.errors import ConfigError, DataError, LeakError
@@ -30,7 +33,7 @@ class SplitSettings(Settings):
     Attributes:
         test_first: earliest decision date to test (ISO); None: as early as `min_train_quarters` allows.
         test_last: latest decision date to test (ISO); None: the last there is.
-        test_quarters: quarters tested before the next training.
+        test_quarters: quarters tested before the next training; "all" trains once and never again.
         valid_quarters: quarters held out between training and test, for early stopping and calibration.
         embargo_quarters: quarters removed beside those that the purge removes.
         min_train_quarters: fewest quarters to train on; under "rolling", exactly that many.
@@ -39,11 +42,18 @@ class SplitSettings(Settings):
 
     test_first: IsoDate | None = None
     test_last: IsoDate | None = None
-    test_quarters: int = Field(default=8, ge=1)
+    test_quarters: int | Literal["all"] = 8
     valid_quarters: int = Field(default=8, ge=1)
     embargo_quarters: int = Field(default=0, ge=0)
     min_train_quarters: int = Field(default=20, ge=1)
     window: Literal["expanding", "rolling"] = "expanding"
+
+    @field_validator("test_quarters", mode="before")
+    @classmethod
+    def _count_or_all(cls, value: object) -> object:
+        if value != "all" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError(f"a number of quarters, at least 1, or 'all', got {value!r}")
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +88,8 @@ def walk_forward(dates: Dates, horizon_quarters: int, settings: SplitSettings) -
         raise ConfigError(f"horizon_quarters must be at least 1, got {horizon_quarters}.")
     gap = horizon_quarters + settings.embargo_quarters
     first, stop = _test_range(dates, gap, settings)
-    return tuple(
-        _fold(start, min(start + settings.test_quarters, stop), gap, settings)
-        for start in range(first, stop, settings.test_quarters)
-    )
+    step = stop - first if settings.test_quarters == "all" else settings.test_quarters
+    return tuple(_fold(start, min(start + step, stop), gap, settings) for start in range(first, stop, step))
 
 
 def check_fold(fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters: int = 0) -> None:
@@ -107,6 +115,33 @@ def check_fold(fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters
                 f"the label of the {name} row of {last} is realised at the end of {known}{embargo}, "
                 f"after the first {next_name} date {first}; purge the {name} rows before it."
             )
+
+
+def check_realised(
+    part: str, next_part: str, *, dates: Dates, realised_on: Dates, first: np.datetime64, embargo_quarters: int = 0
+) -> None:
+    """Make sure that every label of a part is known when the next part begins, where that differs from row to row.
+
+    Args:
+        part, next_part: what they are called, such as "training" and "validation".
+        dates: (N,) decision date of each row.
+        realised_on: (N,) decision date on which each row's label became known, NaT where it has not.
+        first: first decision date of the next part.
+        embargo_quarters: quarters that must lie between, beside those until the label is known.
+
+    Raises:
+        LeakError: a label is realised too late, or not at all; the message names the dates.
+    """
+    late = np.isnat(realised_on) | (quarter_index(realised_on) + embargo_quarters > quarter_index(np.array([first]))[0])
+    if not late.any():
+        return
+    at = int(np.flatnonzero(late)[0])
+    embargo = f" plus an embargo of {embargo_quarters} quarters" if embargo_quarters else ""
+    when = "never realised" if np.isnat(realised_on[at]) else f"realised on {realised_on[at]}{embargo}"
+    raise LeakError(
+        f"the labels of {int(late.sum())} {part} rows are not known on the first {next_part} date {first}: that of "
+        f"{dates[at]} is {when}; purge these rows."
+    )
 
 
 def _check_dates(dates: Dates) -> None:

@@ -99,7 +99,19 @@ class PortfolioResult:
 
 @dataclass(frozen=True)
 class Efficiency:
-    """What an analyst's fits cost, over all folds and seeds."""
+    """What an analyst's fits cost, over all folds and seeds.
+
+    Attributes:
+        analyst: entry of the study.
+        parameters: learnt numbers, of the largest fit.
+        fits: how many; `seconds` is the wall time of all of them, when they were made.
+        seconds_per_epoch: mean over all epochs; None here and below where it learns without epochs.
+        samples_per_second: training rows a second, median over fits.
+        median_best_epoch: median over fits of the epoch that was kept.
+        median_seconds_to_best: median over fits of the wall time until that epoch.
+        peak_memory_mb: of the hungriest fit, in units of 10^6 bytes; None where it was not measured.
+        energy_joules: of all fits together; None where the device does not tell.
+    """
 
     analyst: str
     parameters: int
@@ -108,6 +120,9 @@ class Efficiency:
     seconds_per_epoch: float | None
     samples_per_second: float | None
     median_best_epoch: float | None
+    median_seconds_to_best: float | None = None
+    peak_memory_mb: float | None = None
+    energy_joules: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 import functools
 import importlib.metadata
 import platform
-import resource
 import shutil
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ import polars as pl
 
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION
+from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
@@ -29,11 +28,10 @@ from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import overall_verdict
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
-from alfred.experiments.prepared import prepare, read_inputs, run_digest
+from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
-    FoldSummary,
     LeftOut,
     PanelSummary,
     RunRecord,
@@ -41,14 +39,15 @@ from alfred.experiments.record import (
     dump_record,
 )
 from alfred.experiments.stages import Stages
-from alfred.experiments.study import NAIVE, Study, entry_name, target_of
-from alfred.experiments.walkforward import Fit, WalkForward, curve_rows
+from alfred.experiments.study import NAIVE, Study, entry_name, judged_loss, target_of
+from alfred.experiments.walkforward import Fit, Kept, WalkForward, curve_rows, fold_summary
 from alfred.panel.catalogue import catalogue
 from alfred.panel.labels import STOPPED_PRICES
 from alfred.panel.panel import Panel
 from alfred.panel.scaling import scaling_rules
 from alfred.training.compute import device_of
 from alfred.training.losses import original_row_losses
+from alfred.training.meter import process_peak_mb
 from alfred.universe.baskets import Baskets
 
 
@@ -69,7 +68,11 @@ class _Clock:
 
 
 def run_study(
-    study: Study, home: Home, progress: Progress | None = None, versions: Mapping[str, int] | None = None
+    study: Study,
+    home: Home,
+    progress: Progress | None = None,
+    versions: Mapping[str, int] | None = None,
+    kept: Kept | None = None,
 ) -> Path:
     """Run a study, or take it up where an earlier run stopped.
 
@@ -81,6 +84,7 @@ def run_study(
         home: where the lake and results are.
         progress: hears how far it is.
         versions: versions of the lake's tables to read, as an earlier run recorded them; default the current ones.
+        kept: an analyst of the study that has learnt before and is to forecast as it is.
 
     Returns:
         The run's folder, with the files that `alfred.experiments.record` lists.
@@ -95,6 +99,8 @@ def run_study(
     market, baskets = inputs.market, inputs.baskets
     clock.stop("data")
     digest = run_digest(study, inputs)
+    if kept is not None:
+        digest = digest_of(digest, kept.digest)
     folder = home.runs / f"{study.name}-{digest[:10]}"
     if (folder / "run.json").is_file():
         progress.say(f"this study was finished before, with the same data and code: {folder}")
@@ -104,12 +110,7 @@ def run_study(
     prepared = prepare(study, home, inputs)
     panel = prepared.panel
     clock.stop("panel", prepared.resumed)
-    folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
-    _check_before_training(study, market, panel, folds, baskets)
-
-    walk = WalkForward(
-        panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train, Stages(home.stages)
-    )
+    walk = walk_of(study, prepared, home, kept)
     specs = with_naive(study.analysts)
     fits, forecasts = _forecasts(walk, specs, study.seeds, clock)
 
@@ -133,7 +134,7 @@ def run_study(
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
         panel=_panel_summary(study, panel, walk.panel_digest),
-        folds=tuple(_fold_summary(walk, fold) for fold in folds),
+        folds=tuple(fold_summary(walk, fold) for fold in walk.folds),
         seeds=study.seeds,
         scorecards=scorecards,
         portfolios=portfolios.results,
@@ -143,9 +144,31 @@ def run_study(
         settings=study.model_dump(mode="json"),
         cost_bps=study.backtest.costs.cost_bps,
         execution=_execution(study),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3),
+        peak_memory_mb=process_peak_mb(),
     )
     return _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
+
+
+def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = None) -> WalkForward:
+    """The study's walk-forward, once everything that would only fail after training has been looked at.
+
+    Raises:
+        ConfigError, DataError: the panel, data or device do not allow what the study asks for.
+    """
+    panel, baskets = prepared.panel, prepared.inputs.baskets
+    folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
+    _check_before_training(study, prepared.inputs.market, panel, folds, baskets)
+    return WalkForward(
+        panel,
+        folds,
+        baskets.training,
+        baskets.evaluation,
+        study.panel,
+        study.splits,
+        study.train,
+        Stages(home.stages),
+        kept,
+    )
 
 
 def _forecasts(
@@ -198,8 +221,7 @@ def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFr
     naive = {target_of(spec): entry_name(spec) for spec in specs if spec.name == NAIVE}
     cards = []
     for spec in specs:
-        target = target_of(spec)
-        loss = "bce" if target == DIRECTION else spec.loss or describe(spec.name).loss
+        target, loss = target_of(spec), judged_loss(spec)
         cards.append(
             scorecard(
                 forecasts,
@@ -245,6 +267,13 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
             "not learn what their absence means, and take their mean for it."
         )
     quarters = sum(len(fold.test) for fold in walk.folds)
+    if walk.kept is not None:
+        fold = walk.folds[0]
+        found.append(
+            f"One model: {entry_name(walk.kept.spec)} learnt once, from quarters to {walk.panel.dates[fold.train[-1]]} "
+            f"and its epoch from quarters to {walk.panel.dates[fold.valid[-1]]}; it is not trained anew in the "
+            f"{quarters} test quarters, as `alfred run` does every few of them."
+        )
     if quarters < 40:
         found.append(f"Few dates: {quarters} test quarters can show only large effects.")
     found += portfolios.warnings
@@ -281,21 +310,6 @@ def _panel_summary(study: Study, panel: Panel, digest: str) -> PanelSummary:
     )
 
 
-def _fold_summary(walk: WalkForward, fold: Fold) -> FoldSummary:
-    train, valid, test = walk.parts(fold, DIRECTION)
-    return FoldSummary(
-        train_first=str(train.dates[0]),
-        train_last=str(train.dates[-1]),
-        valid_first=str(valid.dates[0]),
-        valid_last=str(valid.dates[-1]),
-        test_first=str(test.dates[0]),
-        test_last=str(test.dates[-1]),
-        train_rows=len(train),
-        valid_rows=len(valid),
-        test_rows=len(test),
-    )
-
-
 def _efficiency(fits: Sequence[Fit]) -> tuple[Efficiency, ...]:
     rows = []
     for name in dict.fromkeys(fit.analyst for fit in fits):
@@ -311,9 +325,25 @@ def _efficiency(fits: Sequence[Fit]) -> tuple[Efficiency, ...]:
                 seconds_per_epoch=seconds / epochs if epochs else None,
                 samples_per_second=float(np.median([r.samples_per_second for r in records])) if epochs else None,
                 median_best_epoch=float(np.median([r.best_epoch for r in records])) if epochs else None,
+                median_seconds_to_best=_median([record.seconds_to_best for record in records]),
+                peak_memory_mb=max(_told([record.peak_memory_mb for record in records]), default=None),
+                energy_joules=_sum_of_all([record.energy_joules for record in records]),
             )
         )
     return tuple(rows)
+
+
+def _told(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    return float(np.median(_told(values))) if _told(values) else None
+
+
+def _sum_of_all(values: Sequence[float | None]) -> float | None:
+    """A sum that lacks a part would be too small: None."""
+    return sum(_told(values)) if values and None not in values else None
 
 
 def _execution(study: Study) -> str:

@@ -38,8 +38,8 @@ class Stages:
         Returns:
             What `load` gives, and whether it had been computed before.
         """
-        inputs = {"code": code_digest(), **inputs}
-        folder = self.root / f"{name}-{digest_of(inputs)[:16]}"
+        inputs = _with_code(inputs)
+        folder = self.folder(name, inputs)
         if _is_whole(folder):
             return load(folder), True
         shutil.rmtree(folder, ignore_errors=True)
@@ -48,6 +48,19 @@ class Stages:
             form = {"inputs": inputs, "files": _digests(scratch)}
             (scratch / DONE).write_text(json.dumps(form, indent=1), encoding="utf-8")
         return load(folder), False
+
+    def find(self, name: str, inputs: dict[str, Any]) -> Path | None:
+        """The folder of a finished stage, None where there is none that is as it was written."""
+        folder = self.folder(name, _with_code(inputs))
+        return folder if _is_whole(folder) else None
+
+    def folder(self, name: str, inputs: dict[str, Any]) -> Path:
+        """Where the result of these complete inputs lies, or would lie."""
+        return self.root / f"{name}-{digest_of(inputs)[:16]}"
+
+
+def _with_code(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {"code": code_digest(), **inputs}
 
 
 def _is_whole(folder: Path) -> bool:

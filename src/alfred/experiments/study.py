@@ -12,12 +12,15 @@ from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.run import STRATEGIES
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.core.calendar import IsoDate, day
+from alfred.core.contracts import DIRECTION, FUNDAMENTALS
+from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.evaluation.protocols import DEFAULT_PROTOCOL, check_baskets, question
 from alfred.evaluation.splits import SplitSettings
+from alfred.experiments.fundamental_settings import FundamentalSettings
 from alfred.lake.ingest import PROVIDERS
 from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
@@ -133,6 +136,7 @@ class Study(Settings):
     analysts: tuple[AnalystSpec, ...] = Field(
         min_length=1, description="who forecasts; the naive forecast always stands beside them"
     )
+    fundamentals: FundamentalSettings = FundamentalSettings()
     evaluation: BootstrapSettings = BootstrapSettings()
     backtest: BacktestSettings = BacktestSettings()
 
@@ -148,6 +152,8 @@ class Study(Settings):
     def _known(cls, value: tuple[AnalystSpec, ...]) -> tuple[AnalystSpec, ...]:
         for spec in value:
             make_analyst(spec, TrainSettings(), seed=0)
+            if spec.label in FUNDAMENTALS:
+                raise ValueError(f"{spec.name} is to forecast {spec.label}; name such analysts under [fundamentals]")
         names = [entry_name(spec) for spec in value]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
@@ -174,10 +180,23 @@ def target_of(spec: AnalystSpec) -> str:
     return spec.label or describe(spec.name).target
 
 
+def judged_loss(spec: AnalystSpec) -> str:
+    """The loss in which its forecasts are judged: what it trains on, and cross-entropy for a direction."""
+    return "bce" if target_of(spec) == DIRECTION else spec.loss or describe(spec.name).loss
+
+
+def quarters_of(spec: AnalystSpec) -> int:
+    """Quarters of history in the windows that a study's analyst is given."""
+    own = spec.quarters or describe(spec.name).quarters
+    asked = [member.quarters or spec.quarters or describe(member.name).quarters for member in spec.members or ()]
+    return max([own, *asked])
+
+
 def entry_name(spec: AnalystSpec) -> str:
     """What a study's analyst is called in results: its name, and after a colon all in which it differs from its preset.
 
-    `lstm.medium.extractors.tanh:excess-quarters24-size64`.
+    `lstm.medium.extractors.tanh:excess-quarters24-size64`; `ensemble.mean:3of9c01d2` has three members of its own, of
+    whose names and options the digits are a digest.
     """
     about = describe(spec.name)
     parts = [] if spec.label in {None, about.target} else [str(spec.label)]
@@ -185,6 +204,13 @@ def entry_name(spec: AnalystSpec) -> str:
         value = getattr(spec, option)
         if value not in {None, default}:
             parts.append(str(value) if isinstance(value, str) else f"{option}{value}")
+    if spec.untrained:
+        parts.append("untrained")
+    if spec.members is not None:
+        names = sorted(entry_name(member) for member in spec.members)
+        parts.append(f"{len(names)}of{digest_of(names)[:6]}")
+    if spec.member_seeds is not None:
+        parts.append(f"seeds{spec.member_seeds}")
     return ":".join([spec.name, *(["-".join(parts)] if parts else [])])
 
 
@@ -210,14 +236,19 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     for override in overrides:
-        _override(form, override)
+        apply_override(form, override)
     baskets = form.get("universe", {}).get("baskets") if isinstance(form.get("universe"), dict) else None
     if isinstance(baskets, str):
         form["universe"]["baskets"] = str((path.parent / baskets).resolve())
     return Study.parse(form, path.name)
 
 
-def _override(form: dict[str, Any], override: str) -> None:
+def apply_override(form: dict[str, Any], override: str) -> None:
+    """Set one key of a study's form, such as "train.epochs=3".
+
+    Raises:
+        ConfigError: it is not of that kind.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set takes section.key=value, such as train.epochs=3, got {override!r}.")

@@ -9,14 +9,17 @@ import polars as pl
 from pydantic import TypeAdapter
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
-from alfred.core.contracts import LABELS, FitRecord, Forecast, Windows
+from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress, Silent
+from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
+from alfred.experiments.record import FoldSummary
 from alfred.experiments.stages import Stages
-from alfred.experiments.study import entry_name, target_of
+from alfred.experiments.study import entry_name, quarters_of, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
+from alfred.training.meter import metered
 from alfred.training.settings import TrainSettings
 
 _RECORD = TypeAdapter(FitRecord)
@@ -34,6 +37,33 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An analyst that has learnt already, to forecast every fold with.
+
+    Attributes:
+        digest: of what it learnt from, and how.
+        spec, seed: what it was asked to be.
+        fitted: the analyst.
+        record: of its fit.
+    """
+
+    digest: str
+    spec: AnalystSpec
+    seed: int
+    fitted: FittedAnalyst
+    record: FitRecord
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a fit leaves: its forecasts of the test and of the validation rows, and how it went."""
+
+    test: pl.DataFrame
+    valid: pl.DataFrame
+    record: FitRecord
+
+
+@dataclass(frozen=True)
 class WalkForward:
     """What every fit of a study shares.
 
@@ -42,6 +72,7 @@ class WalkForward:
         folds: positions of the parts in the panel's dates.
         training, evaluation: symbols to learn from and to forecast.
         stages: where finished fits are kept.
+        kept: the analyst that is not to be trained, if there is one.
     """
 
     panel: Panel
@@ -52,6 +83,7 @@ class WalkForward:
     split_settings: SplitSettings
     train_settings: TrainSettings
     stages: Stages
+    kept: Kept | None = None
 
     @functools.cached_property
     def panel_digest(self) -> str:
@@ -92,24 +124,43 @@ class WalkForward:
         Returns:
             All fits, and the forecasts with the columns of `forecasts.parquet`.
         """
+        if self.kept is not None and self.kept.spec == spec:
+            return self._forecast_kept(self.kept)
         entry = entry_name(spec)
         used = tuple(seeds) if describe(spec.name).uses_seed else tuple(seeds)[:1]
         progress.start(entry, len(used) * len(self.folds))
         fits, frames = [], []
         for seed in used:
+            tested, validated = [], []
             for at, fold in enumerate(self.folds):
-                (frame, record), resumed = self._stage(spec, seed, fold, progress)
-                fits.append(Fit(entry, seed, at, record, resumed))
-                keys = (pl.lit(at).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
-                frames.append(frame.select(*keys, pl.all()))
+                made, resumed = self._stage(spec, seed, fold, progress)
+                fits.append(Fit(entry, seed, at, made.record, resumed))
+                tested.append(_keyed(made.test, at, entry, seed))
+                validated.append(_keyed(made.valid, at, entry, seed))
                 progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
+            rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
+            frames.append(_with_rolling_intervals(rows, before))
         progress.finish(entry)
-        rows = pl.concat(frames)
-        return fits, rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
+        return fits, pl.concat(frames)
 
-    def _stage(
-        self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress
-    ) -> tuple[tuple[pl.DataFrame, FitRecord], bool]:
+    def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
+        """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
+        return self._with_outcomes(_keyed(_rows(windows, fitted), 0, entry_name(spec), seed))
+
+    def _forecast_kept(self, kept: Kept) -> tuple[list[Fit], pl.DataFrame]:
+        entry = entry_name(kept.spec)
+        parts: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
+        for at, fold in enumerate(self.folds):
+            _, valid, test = self.parts(fold, target_of(kept.spec), quarters_of(kept.spec))
+            for frames, rows in zip(parts, (test, valid), strict=True):
+                frames.append(_keyed(_rows(rows, kept.fitted), at, entry, kept.seed))
+        tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_intervals(tested, validated)
+
+    def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
+
+    def _stage(self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress) -> tuple["_Made", bool]:
         inputs = {
             "panel": self.panel_digest,
             "spec": spec.model_dump(mode="json"),
@@ -122,17 +173,26 @@ class WalkForward:
         }
 
         def compute(folder: Path) -> None:
-            train, valid, test = self.parts(fold, target_of(spec), spec.quarters or describe(spec.name).quarters)
+            train, valid, test = self.parts(fold, target_of(spec), quarters_of(spec))
             analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
-            fitted = analyst.fit(train, valid)
-            _rows(test, fitted.predict(test)).write_parquet(folder / "forecasts.parquet")
-            (folder / "record.json").write_bytes(_RECORD.dump_json(fitted.record))
+            with metered(device_for(spec, self.train_settings)) as spent:
+                fitted = analyst.fit(train, valid)
+            _rows(test, fitted).write_parquet(folder / "forecasts.parquet")
+            _rows(valid, fitted).write_parquet(folder / "validation.parquet")
+            (folder / "record.json").write_bytes(_RECORD.dump_json(spent.on(fitted.record)))
 
-        def load(folder: Path) -> tuple[pl.DataFrame, FitRecord]:
-            frame = pl.read_parquet(folder / "forecasts.parquet", glob=False)
-            return frame, _RECORD.validate_json((folder / "record.json").read_bytes())
+        def load(folder: Path) -> _Made:
+            test, valid = (
+                pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in ("forecasts", "validation")
+            )
+            return _Made(test, valid, _RECORD.validate_json((folder / "record.json").read_bytes()))
 
         return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)
+
+
+def device_for(spec: AnalystSpec, settings: TrainSettings) -> str:
+    """Where an analyst learns: networks where the settings say, all others on the processor."""
+    return settings.device if describe(spec.name).is_network else "cpu"
 
 
 class _Remarks(Silent):
@@ -144,6 +204,19 @@ class _Remarks(Silent):
     def say(self, message: str) -> None:
         """Pass it on."""
         self._progress.say(message)
+
+
+def _with_rolling_intervals(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+    """One seed's forecasts, their intervals calibrated on what was realised by each decision date.
+
+    An interval around a probability is not one that a direction of 0 or 1 lies in or out of; it stays as it was.
+    """
+    target = str(test["target"][0])
+    if target == DIRECTION:
+        return test
+    tested, before = (frame.with_columns(pl.col(target).alias("label")) for frame in (test, valid))
+    lower, upper = rolling_intervals(tested, before, float(test["level"][0]))
+    return test.with_columns(pl.Series("lower", lower), pl.Series("upper", upper))
 
 
 def curve_rows(fits: Sequence[Fit]) -> pl.DataFrame:
@@ -173,7 +246,29 @@ def outcomes(panel: Panel) -> pl.DataFrame:
     return frame.with_columns(pl.Series(name, panel.labels.of(name).ravel(), nan_to_null=True) for name in LABELS)
 
 
-def _rows(test: Windows, forecast: Forecast) -> pl.DataFrame:
+def fold_summary(walk: WalkForward, fold: Fold) -> FoldSummary:
+    """First and last decision dates, and rows, of each part of a fold."""
+    train, valid, test = walk.parts(fold, DIRECTION)
+    return FoldSummary(
+        train_first=str(train.dates[0]),
+        train_last=str(train.dates[-1]),
+        valid_first=str(valid.dates[0]),
+        valid_last=str(valid.dates[-1]),
+        test_first=str(test.dates[0]),
+        test_last=str(test.dates[-1]),
+        train_rows=len(train),
+        valid_rows=len(valid),
+        test_rows=len(test),
+    )
+
+
+def _keyed(frame: pl.DataFrame, fold: int, entry: str, seed: int) -> pl.DataFrame:
+    keys = (pl.lit(fold).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
+    return frame.select(*keys, pl.all())
+
+
+def _rows(test: Windows, fitted: FittedAnalyst) -> pl.DataFrame:
+    forecast = fitted.predict(test)
     return pl.DataFrame(
         {
             "symbol": test.symbols.tolist(),

@@ -46,8 +46,8 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
             f"the bars from {first} to {last} span {len(dates)} quarter end(s); a label {settings.horizon_quarters} "
             f"quarter(s) ahead needs at least {settings.horizon_quarters + 1}. Widen the dates."
         )
-    history = BarHistory.of(bars, market, dates, settings.stale_sessions)
-    sources = Sources(dates, history.symbols, history, tables, settings.fill_days, settings.digester)
+    sources = sources_of(tables, settings, dates)
+    history = sources.bars
     chosen, left_out = select(settings, levels_usable)
     for name in [name for name, reason in left_out.items() if reason == KNOWS_LATER]:
         if not np.isfinite(column(sources, catalogue()[name])).any():
@@ -85,6 +85,12 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
         ),
         left_out=left_out,
     )  # fmt: skip
+
+
+def sources_of(tables: Tables, settings: PanelSettings, dates: Dates) -> Sources:
+    """What the panel's columns are computed from, as of its decision dates."""
+    history = BarHistory.of(tables.bars, tables.market, dates, settings.stale_sessions)
+    return Sources(dates, history.symbols, history, tables, settings.fill_days, settings.digester)
 
 
 def cross_sections(chosen: Sequence[Feature], wanted: Mapping[str, CrossSection]) -> dict[str, CrossSection]:

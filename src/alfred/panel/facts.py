@@ -79,7 +79,16 @@ class FactHistory:
     _read: dict[tuple[int, str, int], Stated] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, facts: pl.DataFrame, symbols: Sequence[str], deadlines: Micros, dates: Dates, fill_days: int) -> Self:
+    def of(
+        cls,
+        facts: pl.DataFrame,
+        symbols: Sequence[str],
+        deadlines: Micros,
+        dates: Dates,
+        fill_days: int,
+        *,
+        as_first_filed: bool = False,
+    ) -> Self:
         """Arrange rows of the table `facts`.
 
         Args:
@@ -89,8 +98,12 @@ class FactHistory:
             deadlines: (D,) close of each decision date, microseconds since 1970 UTC, ascending.
             dates: (D,) decision dates.
             fill_days: a company whose latest filing is older has no figures.
+            as_first_filed: of each concept, period and kind of period only what was told first counts, however it was
+                restated or compared with later.
         """
         rows = _encoded(facts, symbols)
+        if as_first_filed:
+            rows = rows.filter(pl.col("known") == pl.col("known").min().over("concept", "symbol", "end", "kind"))
         fill, count = fill_days * DAY, len(symbols)
         flows = rows.filter(pl.col("kind") > 0)
         periods = _ends(flows, count)

@@ -1,7 +1,7 @@
 """The panel: dates by symbols by features, with masks, and beside them, as another type, the labels."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from alfred.core.calendar import Dates
+from alfred.core.calendar import Dates, quarter_index
 from alfred.core.contracts import Bools, Floats
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError, DataError, LeakError
@@ -23,7 +23,8 @@ class Labels:
 
     Attributes:
         horizon_quarters: quarters from the decision date to the label's.
-        realised_on: (D,) decision date on which the label became known, NaT where that lies after the data's end.
+        realised_on: decision date on which the label became known, NaT where that lies after the data's end: (D,), or
+            (D, S) where it differs from name to name, as with what companies file.
         values: label name (PQ, PM, excess, ...) to (D, S), NaN where it is not known.
         origin: (D, S) how each label came about, or why there is none: a position in `origins`.
         origins: what the positions mean, such as "traded" or "delisting return".
@@ -44,6 +45,20 @@ class Labels:
         if name not in self.values:
             raise ConfigError(f"the panel has no label {name!r}; {suggestion(name, self.values)}")
         return self.values[name]
+
+    @property
+    def realised(self) -> Dates:
+        """(D, S) decision date on which each label became known."""
+        shape = next(iter(self.values.values())).shape
+        return self.realised_on if self.realised_on.ndim == 2 else np.repeat(self.realised_on[:, None], shape[1], 1)
+
+    def known_by(self, date: np.datetime64, embargo_quarters: int = 0) -> "Labels":
+        """These labels as they stood on a decision date: those realised later are missing, and so are those realised
+        within so many quarters before it."""
+        last = quarter_index(np.array([date]))[0] - embargo_quarters
+        realised = self.realised
+        known = ~np.isnat(realised) & (quarter_index(realised) <= last)
+        return replace(self, values={name: np.where(known, one, np.nan) for name, one in self.values.items()})
 
     def came_about(self, rows: Bools) -> dict[str, int]:
         """How many of the chosen (D, S) rows have their label, or none, in each of the ways that occur among them."""
@@ -110,7 +125,7 @@ class Panel:
             pl.Series(name, cells[:, at], nan_to_null=True) for at, name in enumerate(self.features)
         )
         features.write_parquet(folder / "features.parquet")
-        labels = pl.DataFrame({**key, "realised_on": np.repeat(self.labels.realised_on, len(self.symbols))})
+        labels = pl.DataFrame({**key, "realised_on": self.labels.realised.ravel()})
         if self.labels.origins:
             labels = labels.with_columns(pl.Series("origin", self.labels.origin.ravel()))
         labels.with_columns(
@@ -123,6 +138,7 @@ class Panel:
             "labels": list(self.labels.values),
             "origins": self.labels.origins,
             "horizon_quarters": self.labels.horizon_quarters,
+            "realised_by_row": self.labels.realised_on.ndim == 2,
             "left_out": self.left_out,
             "digest": self.digest(),
         }
@@ -143,6 +159,7 @@ class Panel:
             raise DataError(f"{folder} holds no readable panel: {error}.") from error
         shape = (int(form["dates"]), len(form["symbols"]))
         cells = features.select(form["features"]).fill_null(np.nan).to_numpy()
+        realised = _days(labels["realised_on"]).reshape(shape)
         panel = cls(
             dates=_days(features["date"])[:: shape[1]],
             symbols=tuple(form["symbols"]),
@@ -151,7 +168,7 @@ class Panel:
             listed=features["listed"].to_numpy().reshape(shape),
             labels=Labels(
                 horizon_quarters=form["horizon_quarters"],
-                realised_on=_days(labels["realised_on"])[:: shape[1]],
+                realised_on=realised if form["realised_by_row"] else realised[:, 0],
                 values={name: labels[name].fill_null(np.nan).to_numpy().reshape(shape) for name in form["labels"]},
                 origin=_codes(labels, shape if form["origins"] else (0, 0)),
                 origins=tuple(form["origins"]),

@@ -77,12 +77,21 @@ class Sources:
     @functools.cached_property
     def facts(self) -> FactHistory:
         """Figures of filings."""
+        return self._facts(as_first_filed=False)
+
+    @functools.cached_property
+    def facts_as_first_filed(self) -> FactHistory:
+        """Figures of filings, without restatements: for labels."""
+        return self._facts(as_first_filed=True)
+
+    def _facts(self, as_first_filed: bool) -> FactHistory:
         return FactHistory.of(
             self.tables.facts,
             symbols=self.symbols,
             deadlines=self.deadlines,
             dates=self.dates,
             fill_days=self.fill_days.facts,
+            as_first_filed=as_first_filed,
         )
 
     @functools.cached_property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from alfred.evaluation.contracts import CalibrationBin, Scorecard
 from alfred.experiments.record import RunRecord
+from alfred.report.coverage import year_plot, year_table
 from alfred.report.forest import coverage_plot
 from alfred.report.format import COUNT, PERCENT, level
 from alfred.report.palette import Series
@@ -13,9 +14,11 @@ from alfred.report.table import Cell, Column, Table, measured
 
 @dataclass(frozen=True)
 class CalibrationSection:
-    """The plots, and the bins as a table."""
+    """The plots, and what they draw as tables."""
 
     plots: tuple[Plot, ...]
+    by_year: Plot | None
+    years: Table | None
     bins: Table | None
 
 
@@ -26,7 +29,13 @@ def calibration_section(record: RunRecord, series: dict[str, Series]) -> Calibra
         _reliability(cards, series) if cards else None,
         coverage_plot(record.scorecards, series, record.scorecards[0].interval_level) if record.scorecards else None,
     )
-    return CalibrationSection(tuple(plot for plot in plots if plot), _bins(cards) if cards else None)
+    yearly = [card for card in record.scorecards if card.coverage_by_year]
+    return CalibrationSection(
+        tuple(plot for plot in plots if plot),
+        year_plot(yearly, series) if yearly else None,
+        year_table(yearly) if yearly else None,
+        _bins(cards) if cards else None,
+    )
 
 
 def _reliability(cards: list[Scorecard], series: dict[str, Series]) -> Plot:

@@ -86,6 +86,7 @@ class Page:
             *self.learning,
             self.quarters.plot,
             *self.calibration.plots,
+            self.calibration.by_year,
             self.accounts.plot,
         )
         return tuple(plot for plot in found if plot is not None)

@@ -8,6 +8,8 @@ from alfred.experiments.record import RunRecord
 from alfred.report.format import COUNT, NumberStyle, seconds
 from alfred.report.table import Cell, Column, Table, measured
 
+_MEMORY, _ENERGY = NumberStyle(0, unit=" MB"), NumberStyle(0, unit=" J")
+
 
 @dataclass(frozen=True)
 class RunSection:
@@ -40,6 +42,9 @@ def _efficiency(record: RunRecord) -> Table | None:
         Column("Time an epoch", numeric=True),
         Column("Samples a second", numeric=True),
         Column("Median best epoch", numeric=True),
+        Column("Time to best", numeric=True, title="until the best epoch, median over fits"),
+        Column("Peak memory", numeric=True, title="of the hungriest fit: the device's, or the process' without one"),
+        Column("Energy", numeric=True, title="all fits together, the whole device's"),
     )
     none = "learns without epochs"
     rows = tuple(
@@ -55,6 +60,13 @@ def _efficiency(record: RunRecord) -> Table | None:
             ),
             measured(cost.samples_per_second, COUNT, title=_unless(cost.samples_per_second, none)),
             measured(cost.median_best_epoch, NumberStyle(1), title=_unless(cost.median_best_epoch, none)),
+            Cell(
+                seconds(cost.median_seconds_to_best),
+                sort=cost.median_seconds_to_best,
+                title=_unless(cost.median_seconds_to_best, none),
+            ),
+            measured(cost.peak_memory_mb, _MEMORY, title=_unless(cost.peak_memory_mb, "not measured")),
+            measured(cost.energy_joules, _ENERGY, title=_unless(cost.energy_joules, "the device does not tell")),
         )
         for cost in record.efficiency
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from alfred.core.contracts import Floats
+from alfred.panel.accounts import MARGIN_GROSS, margin, otherwise, ratio, revenue_growth
 from alfred.panel.catalogue import Feature
 from alfred.panel.sources import Sources
 
@@ -16,51 +17,34 @@ KNOWN = "from the opening of the session after the filing; the latest period fil
 NO_FILING = "without a filing in the last panel.fill_days.facts days"
 
 
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """NaN where the denominator is not above 0."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = numerator / denominator
-    return np.where((denominator > 0) & np.isfinite(ratio), ratio, np.nan)
-
-
-def _else(first: Floats, second: Floats) -> Floats:
-    return np.where(np.isfinite(first), first, second)
-
-
-def _margin(concept: str) -> Callable[[Sources], Floats]:
+def _margin(name: str) -> Callable[[Sources], Floats]:
     def compute(sources: Sources) -> Floats:
-        return _ratio(sources.facts.quarter(concept), sources.facts.quarter("Revenue"))
+        return margin(sources.facts, name)
 
     return compute
 
 
-def _gross_margin(sources: Sources) -> Floats:
-    quarter = sources.facts.quarter
-    gross = _else(quarter("GrossProfit"), quarter("Revenue") - quarter("CostOfRevenue"))
-    return _ratio(gross, quarter("Revenue"))
-
-
 def _revenue_growth(sources: Sources) -> Floats:
-    return _ratio(sources.facts.quarter("Revenue"), sources.facts.quarter("Revenue", 4)) - 1
+    return revenue_growth(sources.facts)
 
 
 def _revenue_growth_ttm(sources: Sources) -> Floats:
-    return _ratio(sources.facts.trailing("Revenue"), sources.facts.trailing("Revenue", 4)) - 1
+    return ratio(sources.facts.trailing("Revenue"), sources.facts.trailing("Revenue", 4)) - 1
 
 
 def _earnings_growth(sources: Sources) -> Floats:
     now, before = sources.facts.quarter("NetIncome"), sources.facts.quarter("NetIncome", 4)
-    return _ratio(now - before, np.abs(before))
+    return ratio(now - before, np.abs(before))
 
 
 def _leverage(sources: Sources) -> Floats:
     level = sources.facts.instant
     assets = level("Assets")
-    return _else(_ratio(level("Liabilities"), assets), 1 - _ratio(level("Equity"), assets))
+    return otherwise(ratio(level("Liabilities"), assets), 1 - ratio(level("Equity"), assets))
 
 
 def _current_ratio(sources: Sources) -> Floats:
-    return _ratio(sources.facts.instant("CurrentAssets"), sources.facts.instant("CurrentLiabilities"))
+    return ratio(sources.facts.instant("CurrentAssets"), sources.facts.instant("CurrentLiabilities"))
 
 
 def _mean_of_year(sources: Sources, concept: str) -> Floats:
@@ -69,22 +53,22 @@ def _mean_of_year(sources: Sources, concept: str) -> Floats:
 
 def _accruals(sources: Sources) -> Floats:
     trailing = sources.facts.trailing
-    return _ratio(trailing("NetIncome") - trailing("OperatingCashFlow"), _mean_of_year(sources, "Assets"))
+    return ratio(trailing("NetIncome") - trailing("OperatingCashFlow"), _mean_of_year(sources, "Assets"))
 
 
 def _asset_growth(sources: Sources) -> Floats:
-    return _ratio(sources.facts.instant("Assets"), sources.facts.instant("Assets", 4)) - 1
+    return ratio(sources.facts.instant("Assets"), sources.facts.instant("Assets", 4)) - 1
 
 
 def _gross_profitability(sources: Sources) -> Floats:
     trailing = sources.facts.trailing
-    gross = _else(trailing("GrossProfit"), trailing("Revenue") - trailing("CostOfRevenue"))
-    return _ratio(gross, sources.facts.instant("Assets"))
+    gross = otherwise(trailing("GrossProfit"), trailing("Revenue") - trailing("CostOfRevenue"))
+    return ratio(gross, sources.facts.instant("Assets"))
 
 
 def _return_on(concept: str) -> Callable[[Sources], Floats]:
     def compute(sources: Sources) -> Floats:
-        return _ratio(sources.facts.trailing("NetIncome"), _mean_of_year(sources, concept))
+        return ratio(sources.facts.trailing("NetIncome"), _mean_of_year(sources, concept))
 
     return compute
 
@@ -99,18 +83,15 @@ FEATURES = (
         "Margin_Gross", "gross profit / revenue of the latest quarter; gross profit not told is revenue less cost of "
         "revenue", "fraction", FACTS, KNOWN,
         f"{NO_FILING}, where either cannot be had for that quarter, or revenue is not above 0", "rank",
-        _gross_margin, delta="absolute",
+        _margin(MARGIN_GROSS), delta="absolute",
     ),
     *(
         Feature(
             name, f"{words} / revenue of the latest quarter", "fraction", FACTS, KNOWN,
             f"{NO_FILING}, where either cannot be had for that quarter, or revenue is not above 0", "rank",
-            _margin(concept), delta="absolute",
+            _margin(name), delta="absolute",
         )
-        for name, words, concept in (
-            ("Margin_Operating", "operating income", "OperatingIncome"),
-            ("Margin_Net_Profit", "net income", "NetIncome"),
-        )
+        for name, words in (("Margin_Operating", "operating income"), ("Margin_Net_Profit", "net income"))
     ),
     Feature(
         "revenue_growth", "revenue of the latest quarter / that of the quarter a year before - 1", "fraction", FACTS,

@@ -1,0 +1,130 @@
+"""The table of all experiments."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from alfred.cli.screen import WIDTH_OF_A_FILE, err, out
+from alfred.core.home import home
+from alfred.core.storage import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from alfred.experiments.listing import Experiment
+
+MARKDOWN = (
+    "model", "seeds", "quarters", "size", "label", "loss", "eval_loss", "mae", "pearson", "r2", "sign_accuracy",
+    "rank_ic", "rank_ic_lower", "rank_ic_upper", "seconds_per_epoch", "seconds_to_best", "samples_per_second",
+    "parameters", "peak_memory_mb", "energy_joules", "run",
+)  # fmt: skip
+"""The notes' columns, then skill beside chance, cost and origin."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(experiments)
+
+
+def experiments(
+    sort: Annotated[
+        str, typer.Option(help="Column of the CSV to sort by, the best first; default the latest run first.")
+    ] = "",
+    csv: Annotated[Path | None, typer.Option(help="Write all columns to this file.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, for notes.")] = False,
+) -> None:
+    """List the analysts of all runs: what each is, how it did on test rows, what it cost.
+
+    alfred experiments --sort rank_ic
+
+    alfred experiments --sort seconds_per_epoch --csv experiments.csv
+
+    alfred experiments --markdown > experiments.md
+    """
+    from alfred.experiments.listing import list_experiments
+
+    found = list_experiments(home())
+    rows = found.sorted_by(sort) if sort else found.experiments
+    for name in found.unreadable:
+        err.print(f"[yellow]{escape(name)} was made by another version and is left out.[/]", soft_wrap=True)
+    if not rows:
+        out.print("There are no runs yet; `alfred demo`, `alfred run` or `alfred evaluate` makes one.", soft_wrap=True)
+        return
+    if csv is not None:
+        _write(rows, csv)
+        err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
+    if markdown:
+        for line in _markdown(rows):
+            out.print(line, markup=False, soft_wrap=True)
+        return
+    Console(highlight=False, width=max(out.width, WIDTH_OF_A_FILE)).print(_table(rows))
+    forecasters = sum(one.model != "naive" for one in rows)
+    if forecasters > 1:
+        err.print(
+            f"[dim]{forecasters} analysts beside the naive ones, all on test rows: the best of many looks better than "
+            "it is.[/]",
+            soft_wrap=True,
+        )
+
+
+def _table(rows: "Sequence[Experiment]") -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model\n[dim]run[/]", overflow="fold")
+    table.add_column("label\n[dim]loss[/]", no_wrap=True)
+    for above, below in (
+        ("seeds", ""), ("size", "quarters"), ("eval loss", "MAE"), ("Pearson", "R²"), ("sign", "accuracy"),
+        ("rank IC", "95% interval"), ("s/epoch", "s to best"), ("parameters", "samples/s"), ("peak MB", "J"),
+    ):  # fmt: skip
+        table.add_column(f"{above}\n[dim]{below}[/]", justify="right", no_wrap=True)
+    for one in rows:
+        span = "" if one.rank_ic_lower is None else f"{one.rank_ic_lower:.3f} to {one.rank_ic_upper:.3f}"
+        table.add_row(
+            _two(one.model, one.run),
+            _two(one.label, one.loss),
+            _number(one.seeds, 0),
+            _two(_number(one.size, 0), _number(one.quarters, 0)),
+            _two(_number(one.eval_loss, 4), _number(one.mae, 4)),
+            _two(_number(one.pearson, 3), _number(one.r2, 3)),
+            _two(_number(one.sign_accuracy, 3), _number(one.accuracy, 3)),
+            _two(_number(one.rank_ic, 3), span),
+            _two(_number(one.seconds_per_epoch, 3), _number(one.seconds_to_best, 1)),
+            _two(_number(one.parameters, 0), _number(one.samples_per_second, 0)),
+            _two(_number(one.peak_memory_mb, 0), _number(one.energy_joules, 0)),
+        )
+    return table
+
+
+def _two(above: str, below: str) -> str:
+    return f"{escape(above)}\n[dim]{escape(below)}[/]"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
+
+
+def _markdown(rows: "Sequence[Experiment]") -> list[str]:
+    lines = [f"| {' | '.join(MARKDOWN)} |", f"|{' --- |' * len(MARKDOWN)}"]
+    for one in rows:
+        cells = [_cell(getattr(one, name)) for name in MARKDOWN]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _write(rows: "Sequence[Experiment]", path: Path) -> None:
+    import dataclasses
+
+    import polars as pl
+
+    table = pl.DataFrame([dataclasses.asdict(one) for one in rows], infer_schema_length=None)
+    write_whole(path, table.write_csv())

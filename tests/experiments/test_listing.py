@@ -1,0 +1,92 @@
+"""The table of all experiments, from records that were written by hand."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+from report_run import NETWORKS, make_record, write_run
+
+from alfred.core.errors import ConfigError
+from alfred.core.home import Home
+from alfred.experiments.listing import COLUMNS, Listing, list_experiments
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    place = Home(tmp_path_factory.mktemp("home"))
+    record = make_record()
+    settings = {**record.settings, "analysts": [{"name": "ridge"}, {"name": NETWORKS[0], "size": 77}, {"name": "gone"}]}
+    for age, name in enumerate(("older", "newer")):
+        write_run(place.runs / name, dataclasses.replace(record, settings=settings))
+        os.utime(place.runs / name / "run.json", (age, age))
+    (place.runs / "broken").mkdir()
+    (place.runs / "broken" / "run.json").write_text("{}")
+    return place
+
+
+@pytest.fixture(scope="module")
+def listing(home: Home) -> Listing:
+    return list_experiments(home)
+
+
+def test_every_analyst_of_every_run_is_there_the_latest_run_first(listing: Listing) -> None:
+    cards = make_record().scorecards
+    assert [(one.run, one.analyst) for one in listing.experiments] == [
+        (run, card.analyst) for run in ("newer", "older") for card in cards
+    ]
+    assert listing.unreadable == ("broken",)
+
+
+def test_columns_come_from_scorecard_study_and_efficiency(listing: Listing) -> None:
+    record = make_record()
+    one = next(one for one in listing.experiments if one.analyst == NETWORKS[0])
+    card = next(card for card in record.scorecards if card.analyst == NETWORKS[0])
+    ic = card.figure("rank_ic")
+    assert (one.model, one.label, one.loss, one.seeds) == (NETWORKS[0], card.target, card.loss, card.seeds)
+    assert (one.eval_loss, one.rank_ic, one.accuracy) == tuple(
+        card.figure(name).value for name in ("loss", "rank_ic", "accuracy")
+    )
+    assert ic.over_quarters is not None
+    assert (one.rank_ic_lower, one.rank_ic_upper) == (ic.over_quarters.lower, ic.over_quarters.upper)
+    assert (one.parameters, one.seconds_per_epoch, one.seconds_to_best) == (614_657, 0.061, 0.55)
+    assert (one.samples_per_second, one.peak_memory_mb, one.energy_joules) == (41_200.0, 412.0, 3120.0)
+
+
+def test_options_are_the_studys_or_the_presets(home: Home, listing: Listing) -> None:
+    ridge = next(one for one in listing.experiments if one.analyst == "ridge")
+    assert (ridge.quarters, ridge.size, ridge.layers) == (1, None, None)
+    plain = next(one for one in listing.experiments if one.analyst == NETWORKS[0])
+    assert (plain.quarters, plain.size, plain.layers) == (None, None, None)  # the study's has another size
+
+
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [
+        ("rank_ic", lambda one: -one.rank_ic),
+        ("eval-loss", lambda one: one.eval_loss),
+        ("seconds_per_epoch", lambda one: one.seconds_per_epoch),
+        ("parameters", lambda one: one.parameters),
+        ("model", lambda one: one.model),
+        ("skilled", lambda one: not one.skilled),
+    ],
+)
+def test_sorting_puts_the_best_first_and_what_is_not_known_last(listing: Listing, column: str, key) -> None:  # type: ignore[no-untyped-def]
+    rows = listing.sorted_by(column)
+    known = [one for one in rows if getattr(one, column.replace("-", "_")) is not None]
+    assert list(rows[: len(known)]) == known
+    assert [key(one) for one in known] == sorted(key(one) for one in known)
+    assert len(rows) == len(listing.experiments)
+
+
+def test_an_unknown_column_is_explained(listing: Listing) -> None:
+    with pytest.raises(ConfigError, match="no column 'rank-ik' to sort by; did you mean 'rank_ic'"):
+        listing.sorted_by("rank-ik")
+
+
+def test_no_runs_are_no_error(tmp_path: Path) -> None:
+    assert list_experiments(Home(tmp_path)) == Listing((), ())
+    assert COLUMNS[0] == "run"
