@@ -114,7 +114,9 @@ def network_mean(network: nn.Module, head: Head, windows: Windows, wanted_thread
     device = next(network.parameters()).device
     network.eval()
     means = np.empty(len(windows))
-    with threads(wanted_threads, parameters_of(network), CHUNK):
+    with threads(wanted_threads, parameters_of(network), CHUNK) as number:
+        # A number that divides the block: otherwise its rows are split, and rounded, unevenly.
+        torch.set_num_threads(1 << (number.bit_length() - 1))
         there = DeviceWindows.of(windows, device)
         for start in range(0, len(windows), CHUNK):
             part = slice(start, start + CHUNK)
