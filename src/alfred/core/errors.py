@@ -27,3 +27,11 @@ class MissingExtraError(AlfredError, ImportError):
 
 class FetchError(AlfredError, ConnectionError):
     """A service did not answer, or not usefully; another try later may succeed."""
+
+
+class DigestError(AlfredError):
+    """An article could not be digested; the failure is recorded, the article stays to be tried again."""
+
+
+class BudgetError(AlfredError):
+    """The next paid request could go beyond what the user allowed."""
