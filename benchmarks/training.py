@@ -51,7 +51,7 @@ def network_of(name: str, seed: int) -> nn.Module:
 
 
 def plain(
-    network: nn.Module, learn: Windows, judge: Windows, settings: TrainSettings, seed: int, threads: int
+    network: nn.Module, learn: Windows, judge: Windows, settings: TrainSettings, *, seed: int, threads: int
 ) -> float:
     """The tutorial's loop on the same rows in the same order; the last validation loss."""
     before = torch.get_num_threads()
