@@ -11,7 +11,7 @@ from alfred.report import write_report
 
 pytestmark = pytest.mark.slow
 
-PLOTS = 9
+PLOTS = 10
 
 
 @pytest.fixture(scope="module")
