@@ -1,6 +1,7 @@
 """What every network analyst shares: fitting, forecasting, saving. A network's file writes its layers only."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +10,16 @@ import torch
 from torch import nn
 
 from alfred.analysts._conformal import Calibration, calibrate_rows
+from alfred.analysts._jobs import Job
 from alfred.analysts._presets import AnalystSpec, Choice
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
 from alfred.core.contracts import FitRecord, Floats, Forecast, Windows
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.progress import Progress
+from alfred.training.checkpoint import Checkpoints
 from alfred.training.compute import build_seeded, device_of, parameters_of, threads
 from alfred.training.device import DeviceWindows
-from alfred.training.loop import train as train_network
+from alfred.training.loop import Training, train_many
 from alfred.training.losses import Head, activate, loss_function
 from alfred.training.rows import Inputs, require_fit_rows, require_target
 from alfred.training.settings import TrainSettings
@@ -51,23 +54,52 @@ class NetworkAnalyst:
         Raises:
             DataError, LeakError, ConfigError: as `alfred.training.loop.train`.
         """
-        require_fit_rows(train, valid)
-        require_target(train, self.target)
-        inputs = Inputs.of(train)
-        network = build_seeded(lambda: self.build(len(inputs.columns), inputs.quarters), self.seed)
+        return self.fit_many([Job(train, valid, self.seed)])[0]
+
+    def fit_many(self, jobs: Sequence[Job], checkpoints: Path | None = None) -> "list[FittedNetwork]":
+        """What `fit` gives for each job, each with its own seed, trained together as far as it pays.
+
+        An untrained control is not trained at all.
+
+        Args:
+            jobs: folds and seeds.
+            checkpoints: folder for trainings in progress; None keeps nothing.
+
+        Raises:
+            DataError, LeakError, ConfigError: as `alfred.training.loop.train_many`.
+        """
+        for job in jobs:
+            require_fit_rows(job.train, job.valid)
+            require_target(job.train, self.target)
+        trainings = [self._training(job, several=len(jobs) > 1) for job in jobs]
         if self.spec.untrained:
-            record = FitRecord(parameters=parameters_of(network), seconds=0.0, stopped="untrained")
-        else:
-            loss = loss_function(self.choice.loss, self.choice.head, self.settings.loss)
-            task = f"{self.choice.name}, seed {self.seed}"
-            record = train_network(
-                network, train, valid, loss, self.settings, seed=self.seed, progress=self.progress, task=task
-            ).record
-        mean = network_mean(network, self.choice.head, valid, self.settings.threads)
-        calibration = calibrate_rows(train, valid, mean)
-        return FittedNetwork(
-            self.spec, self.choice.head, inputs, network, calibration, record, self.settings, self.seed
-        )
+            return [
+                self._fitted(job, training.network, _untrained(training.network))
+                for job, training in zip(jobs, trainings, strict=True)
+            ]
+        loss = loss_function(self.choice.loss, self.choice.head, self.settings.loss)
+        kept = None if checkpoints is None else Checkpoints(checkpoints)
+        outcomes = train_many(trainings, loss, self.settings, progress=self.progress, checkpoints=kept)
+        return [
+            self._fitted(job, training.network, outcome.record)
+            for job, training, outcome in zip(jobs, trainings, outcomes, strict=True)
+        ]
+
+    def _training(self, job: Job, *, several: bool) -> Training:
+        build = functools.partial(self.build, len(job.train.columns), job.train.quarters)
+        until = f", from rows until {job.train.dates.max()}" if several else ""
+        task = f"{self.choice.name}, seed {job.seed}{until}"
+        return Training(build_seeded(build, job.seed), job.train, job.valid, job.seed, task)
+
+    def _fitted(self, job: Job, network: nn.Module, record: FitRecord) -> "FittedNetwork":
+        mean = network_mean(network, self.choice.head, job.valid, self.settings.threads)
+        calibration = calibrate_rows(job.train, job.valid, mean)
+        inputs = Inputs.of(job.train)
+        return FittedNetwork(self.spec, self.choice.head, inputs, network, calibration, record, self.settings, job.seed)
+
+
+def _untrained(network: nn.Module) -> FitRecord:
+    return FitRecord(parameters=parameters_of(network), seconds=0.0, stopped="untrained")
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ class PlainNetwork(nn.Module):
     normalisation, which the notes used, would make a row's forecast depend on the rows beside it.
     """
 
+    takes_members = True
+    """Works on the last axes only, so that weights of many members can go through it at once."""
+
     def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
         super().__init__()
         before = (inputs, *widths[:-1])
@@ -68,15 +71,15 @@ class PlainNetwork(nn.Module):
         self.head.weight = with_small_start
 
     def forward(self, x: Tensor, _seen: Tensor) -> Tensor:
-        """Raw outputs (B,) for x (B, L, F), or for an extractor's values (B, W).
+        """Raw outputs (B,) for x (B, L, F), or for an extractor's values (B, 1, W).
 
         Unseen quarters are zeros in `x` already, so the mask adds nothing.
         """
-        values = x.flatten(1)  # (B, L*F)
+        values = x.flatten(-2)  # (B, L*F)
         for layer in self.hidden:
             values = layer(values)  # (B, width)
-            values = f.layer_norm(values, values.shape[1:])  # (B, width), mean 0 and variance 1 in each row
+            values = f.layer_norm(values, values.shape[-1:])  # (B, width), mean 0 and variance 1 in each row
             values = f.relu(values)  # (B, width)
         # Row by row: a product with a single column rounds otherwise when it is batched over members.
-        output: Tensor = (values * self.head.weight).sum(1) + self.head.bias  # (B, width) -> (B,)
+        output: Tensor = (values * self.head.weight).sum(-1) + self.head.bias  # (B, width) -> (B,)
         return output

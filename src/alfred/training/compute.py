@@ -30,6 +30,11 @@ def device_of(name: str) -> torch.device:
     return torch.device(name)
 
 
+def is_small(parameters: int, rows: int) -> bool:
+    """Whether steps of so many rows are too little work to be shared among threads."""
+    return parameters * rows < SMALL_WORK
+
+
 @contextmanager
 def threads(wanted: int | None, parameters: int, rows: int) -> Iterator[int]:
     """Compute with `wanted` threads, then set torch's number back.
@@ -38,7 +43,7 @@ def threads(wanted: int | None, parameters: int, rows: int) -> Iterator[int]:
     number otherwise. The number depends on nothing else, so that equal work is split, and rounded, in the same way.
     """
     before = torch.get_num_threads()
-    number = wanted or (1 if parameters * rows < SMALL_WORK else before)
+    number = wanted or (1 if is_small(parameters, rows) else before)
     torch.set_num_threads(number)
     try:
         yield number

@@ -1,5 +1,6 @@
 """Windows on the device: cells go there once, and what a step looks at is gathered there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -25,6 +26,27 @@ class DeviceWindows:
     def of(cls, windows: Windows, device: torch.device) -> Self:
         """The windows, moved."""
         return cls(_tensor(windows.cells).to(device), _tensor(windows.index).to(device))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Windows], device: torch.device) -> tuple[Self, tuple[int, ...]]:
+        """Several windows as one, and the position of each one's first row. What is there twice is taken once.
+
+        The windows' columns and lengths must be the same.
+        """
+        distinct = list({id(part): part for part in parts}.values())
+        if len(distinct) == 1:
+            return cls.of(distinct[0], device), (0,) * len(parts)
+        first, cells, indices = 0, [distinct[0].cells[:1]], []
+        firsts, filled = {}, 0
+        for part in distinct:
+            firsts[id(part)] = first
+            first += len(part)
+            cells.append(part.cells[1:])
+            # Every part's empty cell becomes the one in front.
+            indices.append(np.where(part.index > 0, part.index + np.int32(filled), np.int32(0)))
+            filled += len(part.cells) - 1
+        there = cls(_tensor(np.concatenate(cells)).to(device), _tensor(np.concatenate(indices)).to(device))
+        return there, tuple(firsts[id(part)] for part in parts)
 
     def __len__(self) -> int:
         return len(self.index)

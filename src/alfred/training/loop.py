@@ -2,35 +2,35 @@
 
 A network takes `x` (B, L, F) and `seen` (B, L) and gives raw outputs (B,); its head is part of the loss.
 
-To train many members (seeds, folds) in one stacked pass, the state that is one member's own is kept apart: losses have
-values row by row, and `_Best` holds a member's best weights, epoch and loss.
+Many trainings of one network (seeds, folds) go through it together, each with the result it would have had alone.
 """
 
-import math
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from alfred.core.contracts import Epoch, FitRecord, Windows
-from alfred.core.errors import DataError
+from alfred.core.contracts import FitRecord, Windows
+from alfred.core.errors import ConfigError, DataError
 from alfred.core.progress import Progress, Silent
-from alfred.training.compute import device_of, parameters_of, seeded, threads
-from alfred.training.device import DeviceWindows
+from alfred.training.checkpoint import Checkpoints, Shelf, name_of
+from alfred.training.compute import device_of, is_small, parameters_of, seeded, threads
+from alfred.training.course import Course
 from alfred.training.losses import Loss
+from alfred.training.members import MAX_GRADIENT_NORM, shapes_of
+from alfred.training.parts import can_stand_together
+from alfred.training.passes import Member, NoMemoryError, NotFiniteError, Pass, out_of_memory
+from alfred.training.plan import plan
 from alfred.training.rows import require_fit_rows
 from alfred.training.settings import TrainSettings
 
-__all__ = ["MAX_GRADIENT_NORM", "TrainSettings", "TrainingOutcome", "train"]
+__all__ = ["MAX_GRADIENT_NORM", "TrainSettings", "Training", "TrainingOutcome", "train", "train_many"]
 
-MAX_GRADIENT_NORM = 1.0
-"""Gradients longer than this are shortened to it, so that one quarter's outlier does not undo an epoch's learning."""
-
-VALID_BATCH = 4096
 _SILENT = Silent()
 
 
@@ -39,6 +39,25 @@ class TrainingOutcome:
     """What training found out; the best epoch's weights are in the network itself."""
 
     record: FitRecord
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training to be done.
+
+    Attributes:
+        network: gives raw outputs (B,) for x (B, L, F) and seen (B, L).
+        train: rows to learn from.
+        valid: rows, all later, that decide the learning rate, the end and the best epoch.
+        seed: decides the order of rows and what the network draws while it trains.
+        task: what progress calls it.
+    """
+
+    network: nn.Module
+    train: Windows
+    valid: Windows
+    seed: int
+    task: str = "training"
 
 
 def train(
@@ -51,188 +70,204 @@ def train(
     seed: int,
     progress: Progress = _SILENT,
     task: str = "training",
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingOutcome:
     """Train `network` in place, and leave it on the device with the weights of the best epoch.
 
     The best epoch is the first with the lowest validation loss. Its training loss is the mean over the epoch's rows
     as they were met, while the weights moved. With one seed, one machine and one number of threads, two runs on the
-    processor agree bit for bit.
+    processor agree bit for bit, whether or not one of them was killed and taken up again.
 
     Args:
-        network: gives raw outputs (B,) for x (B, L, F) and seen (B, L).
-        train: rows to learn from.
-        valid: rows, all later, that decide the learning rate, the end and the best epoch.
+        network, train, valid, seed, task: as in `Training`.
         loss: differentiable loss on raw outputs.
         settings: of the loop.
-        seed: decides the order of rows and what the network draws while it trains.
         progress: hears of every epoch.
-        task: what `progress` calls this fit.
+        checkpoints: where to keep it in progress; None keeps nothing.
 
     Raises:
         DataError: rows are unusable, or the loss is no longer finite.
         LeakError: a validation row is a training row or does not lie later.
-        ConfigError: the device is not there.
+        ConfigError: the device is not there, or has too little memory for a single row.
     """
-    require_fit_rows(train, valid)
-    device = device_of(settings.device)
-    parameters = parameters_of(network)
-    begun = time.perf_counter()
-    progress.start(task, settings.epochs)
-    try:
-        with threads(settings.threads, parameters, min(settings.batch_size, len(train))), seeded(seed, device):
-            network.to(device)
-            best, epochs, stopped = _fit(
-                network,
-                _Rows.of(train, device),
-                _Rows.of(valid, device),
-                loss,
-                settings,
-                order=torch.Generator().manual_seed(seed),
-                report=lambda epoch: progress.advance(task, 1, f"validation loss {epoch.valid_loss:.4g}"),
-            )
-    except _NotFiniteError as error:
-        raise DataError(_why_not_finite(error.epoch, train, valid, settings)) from None
-    finally:
-        progress.finish(task)
-    seconds = time.perf_counter() - begun
-    return TrainingOutcome(
-        FitRecord(
-            parameters=parameters,
-            seconds=seconds,
-            samples_per_second=len(epochs) * len(train) / max(seconds, 1e-9),
-            best_epoch=best.epoch,
-            epochs=epochs,
-            stopped=stopped,
-        )
-    )
+    return train_many(
+        [Training(network, train, valid, seed, task)], loss, settings, progress=progress, checkpoints=checkpoints
+    )[0]
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Windows on the device, and their labels y (N,)."""
-
-    windows: DeviceWindows
-    y: Tensor
-
-    @classmethod
-    def of(cls, windows: Windows, device: torch.device) -> Self:
-        y = torch.from_numpy(np.array(windows.y, np.float32))
-        return cls(DeviceWindows.of(windows, device), y.to(device))
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-
-class _Best:
-    """The first epoch with the lowest validation loss, and its weights."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.loss, self.epoch = math.inf, 0
-        self._live = list(network.state_dict().values())
-        self._kept = [tensor.clone() for tensor in self._live]
-
-    def offer(self, epoch: int, loss: float) -> bool:
-        if loss >= self.loss:
-            return False
-        self.loss, self.epoch = loss, epoch
-        for kept, live in zip(self._kept, self._live, strict=True):
-            kept.copy_(live)
-        return True
-
-    def put_back(self) -> None:
-        with torch.no_grad():
-            for kept, live in zip(self._kept, self._live, strict=True):
-                live.copy_(kept)
-
-
-class _NotFiniteError(Exception):
-    def __init__(self, epoch: int) -> None:
-        super().__init__(epoch)
-        self.epoch = epoch
-
-
-def _fit(
-    network: nn.Module,
-    train: _Rows,
-    valid: _Rows,
+def train_many(
+    trainings: Sequence[Training],
     loss: Loss,
     settings: TrainSettings,
     *,
-    order: torch.Generator,
-    report: Callable[[Epoch], None],
-) -> tuple[_Best, tuple[Epoch, ...], str]:
-    optimiser = _optimiser(network, settings)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimiser, factor=settings.plateau_factor, patience=settings.plateau_patience, threshold=0.0
-    )
-    best = _Best(network)
-    epochs: list[Epoch] = []
-    for number in range(1, settings.epochs + 1):
-        rate = float(optimiser.param_groups[0]["lr"])
-        permutation = torch.randperm(len(train), generator=order).to(train.y.device)
-        train_loss = _learn(network, train, permutation, loss, optimiser, batch_size=settings.batch_size)
-        valid_loss = _judge(network, valid, loss)
-        if not (math.isfinite(train_loss) and math.isfinite(valid_loss)):
-            raise _NotFiniteError(number)
-        epochs.append(Epoch(number, train_loss, valid_loss, rate))
-        report(epochs[-1])
-        if not best.offer(number, valid_loss) and number - best.epoch >= settings.patience:
-            break
-        plateau.step(valid_loss)
-    stopped = "patience" if epochs[-1].number - best.epoch >= settings.patience else "epochs"
-    best.put_back()
-    network.eval()
-    return best, tuple(epochs), stopped
+    progress: Progress = _SILENT,
+    checkpoints: Checkpoints | None = None,
+) -> list[TrainingOutcome]:
+    """Train many networks of one kind, as many at once as pays; the results are those of `train`, one by one.
+
+    On the processor they are equal to the last bit as far as its batched matrix products round like its single ones,
+    which they do but for tiny ones (fewer than 400 multiplications) and single columns. An accelerator may choose
+    other kernels for a batch; there they are equal but for rounding.
+
+    Args:
+        trainings: networks made by the same code for windows of the same columns and lengths train together.
+        loss, settings, progress, checkpoints: as in `train`.
+
+    Returns:
+        Outcomes in the order of `trainings`. A pass's wall time is divided among its members.
+
+    Raises:
+        DataError, LeakError, ConfigError: as `train`, for the first training that fails; the others end there too.
+    """
+    for one in trainings:
+        require_fit_rows(one.train, one.valid)
+    device = device_of(settings.device)
+    kinds: dict[object, list[int]] = {}
+    for at, one in enumerate(trainings):
+        small = is_small(parameters_of(one.network), min(settings.batch_size, len(one.train)))
+        kind = type(one.network), shapes_of(one.network), one.train.quarters, one.train.columns, small
+        kinds.setdefault(kind, []).append(at)
+    records: dict[int, FitRecord] = {}
+    for places in kinds.values():
+        alike = _Alike(
+            [trainings[at] for at in places],
+            loss,
+            settings,
+            device=device,
+            progress=progress,
+            checkpoints=checkpoints,
+        )
+        records |= dict(zip(places, alike.train(), strict=True))
+    return [TrainingOutcome(records[at]) for at in range(len(trainings))]
 
 
-def _optimiser(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
-    others = [weight for weight in network.parameters() if weight.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate, fused=True)
+class _Alike:
+    """Trainings of networks of one kind."""
+
+    def __init__(
+        self,
+        trainings: Sequence[Training],
+        loss: Loss,
+        settings: TrainSettings,
+        *,
+        device: torch.device,
+        progress: Progress,
+        checkpoints: Checkpoints | None,
+    ) -> None:
+        self._trainings, self._loss, self._settings, self._device = trainings, loss, settings, device
+        self._progress, self._checkpoints = progress, checkpoints
+        self._lock, self._halt = threading.Lock(), threading.Event()
+        first = trainings[0]
+        rows = [len(one.train) for one in trainings]
+        several = len(trainings) > 1 and settings.members != 1
+        stackable = several and can_stand_together(first.network, first.train.quarters, len(first.train.columns))
+        self._parameters = parameters_of(first.network)
+        self._rows_of_step = min(settings.batch_size, max(rows))
+        small = is_small(self._parameters, self._rows_of_step)
+        self._plan = plan(rows, self._parameters, settings, device, small=small, stackable=stackable)
+        self._members = [self._member(one, alone=not stackable) for one in trainings]
+
+    def train(self) -> list[FitRecord]:
+        """Do them all."""
+        with threads(self._settings.threads, self._parameters, self._rows_of_step) as number:
+            if self._plan.side_by_side == 1:
+                for places in self._plan.passes:
+                    self._pass(places, number)
+            else:
+                self._side_by_side(number)
+        for member in self._members:
+            if member.shelf:
+                member.shelf.clear()
+        return [
+            member.course.record(self._parameters, len(one.train))
+            for member, one in zip(self._members, self._trainings, strict=True)
+        ]
+
+    def _side_by_side(self, number: int) -> None:
+        with ThreadPoolExecutor(self._plan.side_by_side) as pool:
+            running = [pool.submit(self._pass, places, number) for places in self._plan.passes]
+            try:
+                for one in as_completed(running):
+                    one.result()
+            except BaseException:
+                self._halt.set()
+                raise
+
+    def _pass(self, places: Sequence[int], number: int) -> None:
+        """Train some of them together, or in halves where together they do not fit into memory."""
+        torch.set_num_threads(number)
+        members = [self._members[at] for at in places]
+        tasks = {id(self._members[at]): self._trainings[at].task for at in places}
+
+        def report(member: Member) -> None:
+            with self._lock:
+                loss = member.course.epochs[-1].valid_loss
+                self._progress.advance(tasks[id(member)], 1, f"validation loss {loss:.4g}")
+
+        with self._lock:
+            for task in tasks.values():
+                self._progress.start(task, self._settings.epochs)
+        try:
+            with seeded(self._trainings[places[0]].seed, self._device) if members[0].draws else nullcontext():
+                self._pass_of(members).run(report)
+            return
+        except NotFiniteError as error:
+            what = f"{tasks[id(error.member)]}: " if len(self._members) > 1 else ""
+            raise DataError(what + _why_not_finite(error.member, self._settings)) from None
+        except (NoMemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not out_of_memory(error):
+                raise
+        finally:
+            with self._lock:
+                for task in tasks.values():
+                    self._progress.finish(task)
+        self._in_halves([at for at in places if self._members[at].course.stopped is None], number)
+
+    def _in_halves(self, places: Sequence[int], number: int) -> None:
+        if len(places) == 1:
+            raise ConfigError(
+                f"there is too little memory on {self._device.type} for {self._trainings[places[0]].task} "
+                f"({self._parameters:,} parameters); take a smaller size or another device."
+            )
+        self._say(f"out of memory on {self._device.type}: {len(places)} trainings go on in two passes.")
+        half = -(-len(places) // 2)
+        for some in (places[:half], places[half:]):
+            for at in some:
+                self._members[at] = self._member(self._trainings[at], alone=False)
+            self._pass(some, number)
+
+    def _pass_of(self, members: Sequence[Member]) -> Pass:
+        return Pass(
+            members,
+            self._loss,
+            self._settings,
+            self._device,
+            bfloat16=self._plan.bfloat16,
+            say=self._say,
+            halt=self._halt,
+        )
+
+    def _member(self, one: Training, *, alone: bool) -> Member:
+        shelf = None
+        if self._checkpoints:
+            rows = (one.train, one.valid)
+            name = name_of(one.network, rows, self._loss, self._settings, seed=one.seed, device=self._device.type)
+            shelf = Shelf(self._checkpoints, name)
+        order = torch.Generator().manual_seed(one.seed)
+        course = Course(self._settings.learning_rate)
+        return Member(one.network, one.train, one.valid, order, course, shelf, draws=alone)
+
+    def _say(self, message: str) -> None:
+        with self._lock:
+            self._progress.say(message)
 
 
-def _learn(
-    network: nn.Module,
-    rows: _Rows,
-    permutation: Tensor,
-    loss: Loss,
-    optimiser: torch.optim.Optimizer,
-    *,
-    batch_size: int,
-) -> float:
-    """One pass over the rows in the order of `permutation`; mean loss of the rows as they were met."""
-    network.train()
-    weights = list(network.parameters())
-    total = torch.zeros((), device=rows.y.device)
-    for start in range(0, len(rows), batch_size):
-        chosen = permutation[start : start + batch_size]
-        optimiser.zero_grad(set_to_none=True)
-        value = loss(network(*rows.windows.inputs(chosen)), rows.y[chosen])
-        torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
-        optimiser.step()
-        # Summed on the device: reading it here would make an accelerator wait at every step.
-        total += value.detach() * len(chosen)
-    return float(total) / len(rows)
-
-
-@torch.no_grad()
-def _judge(network: nn.Module, rows: _Rows, loss: Loss) -> float:
-    """Mean loss with the weights held still."""
-    network.eval()
-    total = torch.zeros((), device=rows.y.device)
-    for start in range(0, len(rows), VALID_BATCH):
-        part = slice(start, start + VALID_BATCH)
-        total += loss.rows(network(*rows.windows.inputs(part)), rows.y[part]).sum()
-    return float(total) / len(rows)
-
-
-def _why_not_finite(epoch: int, train: Windows, valid: Windows, settings: TrainSettings) -> str:
-    used = (windows.cells[np.unique(windows.index)] for windows in (train, valid))
+def _why_not_finite(member: Member, settings: TrainSettings) -> str:
+    used = (windows.cells[np.unique(windows.index)] for windows in (member.train, member.valid))
     largest = np.maximum(*(np.abs(cells).max(axis=0) for cells in used))
     at = int(largest.argmax())
     return (
-        f"the loss was no longer finite in epoch {epoch}; look at the inputs' scaling first (the largest is "
-        f"{largest[at]:.4g}, in column {train.columns[at]}), then lower the learning rate ({settings.learning_rate:g})."
+        f"the loss was no longer finite in epoch {len(member.course.epochs) + 1}; look at the inputs' scaling first "
+        f"(the largest is {largest[at]:.4g}, in column {member.train.columns[at]}), then lower the learning rate "
+        f"({settings.learning_rate:g})."
     )

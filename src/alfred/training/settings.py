@@ -38,6 +38,11 @@ class TrainSettings(Settings):
         patience: training stops after this many epochs without a better validation loss.
         threads: of the processor; None takes one for small work and torch's own number for large.
         device: "auto" takes cuda, then mps, then cpu, whichever is there first.
+        precision: of the products while learning; weights, moments and validation stay float32. "auto" takes bfloat16
+            for large work on a cuda device that has it, and float32 otherwise.
+        compile: whether to compile the network first, which takes half a minute and pays for long work only.
+        members: most trainings of one pass; None takes as many as the processor's cache or the device's memory holds,
+            1 trains one after another. It does not change results.
         loss: constants of the losses.
     """
 
@@ -50,4 +55,7 @@ class TrainSettings(Settings):
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
     threads: int | None = Field(default=None, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    members: int | None = Field(default=None, ge=1)
     loss: LossSettings = LossSettings()
