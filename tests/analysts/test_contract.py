@@ -2,26 +2,32 @@
 
 import functools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from planted_windows import COLUMNS, after, planted
 
 from alfred.analysts import AnalystSpec, analyst_names, describe, make_analyst, restore_analyst
 from alfred.core.errors import DataError, LeakError
+from alfred.training.compute import build_seeded
 from alfred.training.settings import TrainSettings
 
 NETWORKS = tuple(name for name in analyst_names() if name.startswith(("lstm", "trans", "vanilla")))
 
 
+def sibling(name):
+    """The small network that it is but for its default size, or itself."""
+    return name.replace(".medium", ".small").replace(".large", ".small")
+
+
 def cases(names):
-    """What differs from another network in its default size alone, or behind extractors in its head, is slow."""
-    twins = {
-        name
-        for name in NETWORKS
-        if ".medium" in name or ".large" in name or ("extractors" in name and not name.endswith(".tanh"))
-    }
-    return [pytest.param(name, marks=pytest.mark.slow) if name in twins else name for name in names]
+    """Networks that differ in their default size alone are tested once, `test_twins` sees to the others; of those that
+    stand behind extractors, other heads than the first are slow."""
+    once = [name for name in names if name not in NETWORKS or sibling(name) == name]
+    slow = {name for name in once if "extractors" in name and not name.endswith(".tanh")}
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in once]
 
 
 NAMES = cases(analyst_names())
@@ -66,6 +72,18 @@ def ic(forecast, windows):
     if np.ptp(forecast.mean) == 0:
         return 0.0
     return float(np.corrcoef(forecast.mean, windows.y)[0, 1])
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if sibling(name) != name])
+def test_twins(name):
+    """At one size it is the very network that its smaller sibling is, learning the same label by the same loss."""
+    windows, _, _ = data(describe(name).target)
+    own, other = (analyst(one) for one in (name, sibling(name)))
+    assert replace(own.choice, name="") == replace(other.choice, name="")
+    built, also = (build_seeded(partial(one.build, len(windows.columns), windows.quarters), 1) for one in (own, other))
+    assert repr(built) == repr(also)
+    x, seen = (torch.from_numpy(array) for array in (windows.x, windows.seen))
+    assert torch.equal(built(x, seen), also(x, seen))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -154,7 +154,7 @@ def test_the_file_holds_tensors_and_json_only(tmp_path):
     (path,) = left_by(tmp_path)
     assert header(path)["format"] == "alfred.checkpoint.1"
     with safe_open(path, framework="pt") as file:
-        assert set(file.keys()) == {"weights", "mean", "square", "best", "steps", "order", "draws"}
+        assert set(file.keys()) == {"weights", "mean", "square", "best", "steps", "order"}
 
 
 def test_weights_decide_too(tmp_path):

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alfred.core.errors import ConfigError, DataError
-from alfred.training.losses import LOSSES, loss_function, original_row_losses, sign_surrogate
+from alfred.training.losses import (
+    LEAST_DEVIATION,
+    LOSSES,
+    deviation,
+    loss_function,
+    original_row_losses,
+    sign_surrogate,
+)
 from alfred.training.settings import LossSettings
 
 SIGN_AWARE = ("mse-sign", "huber-sign", "sign-ratio")
@@ -145,3 +152,24 @@ def test_wrong_use_is_named():
         original_row_losses("mse", P, Y[:4])
     with pytest.raises(ConfigError, match="greater than 0"):
         LossSettings.parse({"tau": 0.0}, "study.toml")
+
+
+def test_gaussian_likelihood():
+    """By hand: log s + ((p - y) / s)^2 / 2 with s = softplus(raw) + least."""
+    output = torch.tensor([[0.1, 0.0], [-0.2, 2.0]], dtype=torch.float64, requires_grad=True)
+    label = torch.tensor([0.3, -0.2], dtype=torch.float64)
+    loss = loss_function("gaussian", "gaussian")
+    s = [math.log1p(math.exp(raw)) + LEAST_DEVIATION for raw in (0.0, 2.0)]
+    expected = [math.log(s[0]) + (0.2 / s[0]) ** 2 / 2, math.log(s[1])]
+    values = loss.rows(output, label)
+    np.testing.assert_allclose(values.detach(), expected, rtol=1e-12)
+    loss(output, label).backward()
+    assert output.grad[0, 0] < 0  # forecast too low: up
+    assert output.grad[1, 1] > 0  # forecast right: less deviation
+    np.testing.assert_allclose(deviation(output.detach()), s)
+
+
+@pytest.mark.parametrize(("name", "head"), [("gaussian", "identity"), ("mse", "gaussian")])
+def test_gaussian_head_and_loss_go_together(name, head):
+    with pytest.raises(ConfigError, match="go together only"):
+        loss_function(name, head)

@@ -67,6 +67,23 @@ def test_order_of_trainings_changes_nothing(two_cores):
     assert same(got, back, expected, forth)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_is_judged_together_need_not_learn_together(kind):
+    """Of three, the last two are judged in one batch, and stand in one batch of learning only later."""
+    judges = [fold(n, "2010-01-01", 20 + n) for n in (20, 40, 40)]
+
+    def members():
+        return [
+            Training(build_seeded(kind, seed), fold(n, "2000-01-03", seed), judge, seed, "")
+            for seed, (n, judge) in enumerate(zip((96, 64, 64), judges, strict=True))
+        ]
+
+    alone, together = members(), members()
+    settings = SETTINGS.model_copy(update={"threads": 1})
+    expected = one_by_one(alone, settings)
+    assert same(train_many(together, LOSS, settings), together, expected, alone)
+
+
 def test_no_training_no_outcome():
     assert train_many([], LOSS, SETTINGS) == []
 

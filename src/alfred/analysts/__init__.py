@@ -1,6 +1,7 @@
 """Analysts forecast the rows of a panel. One file an analyst: the folder is the registry."""
 
 from alfred.analysts._anchored import known_forecast
+from alfred.analysts._jobs import Job, fit_many
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._registry import (
     AnalystDescription,
@@ -13,8 +14,10 @@ from alfred.analysts._registry import (
 __all__ = [
     "AnalystDescription",
     "AnalystSpec",
+    "Job",
     "analyst_names",
     "describe",
+    "fit_many",
     "known_forecast",
     "make_analyst",
     "restore_analyst",

@@ -94,7 +94,13 @@ class Calibration:
 
 
 def calibrate_rows(
-    train: Windows, valid: Windows, mean: Floats, spread: Floats | None = None, rise_share: float | None = None
+    train: Windows,
+    valid: Windows,
+    mean: Floats,
+    spread: Floats | None = None,
+    *,
+    rise_share: float | None = None,
+    own_scale: Floats | None = None,
 ) -> Calibration:
     """Learn a `Calibration` from the forecasts (n,) of the validation rows, and rows' scales from the training rows.
 
@@ -104,17 +110,20 @@ def calibrate_rows(
         mean: forecasts of `valid`.
         spread: (n,) deviation of an ensemble's members about each forecast; it widens intervals.
         rise_share: as in `Calibration`.
+        own_scale: (n,) deviation that the analyst itself gives each forecast, in place of the one learnt from training
+            rows; later forecasts then need theirs, too.
 
     Raises:
         DataError: as `calibrate`.
     """
     local = LocalScale.of(train)
+    scale = local.of_rows(valid, spread) if own_scale is None else own_scale
     return calibrate(
         valid.target,
         mean,
         np.asarray(valid.y, np.float64),
         dates=valid.dates,
-        scale=local.of_rows(valid, spread),
+        scale=scale,
         local=local,
         rise_share=rise_share,
     )

@@ -20,12 +20,13 @@ from alfred.training.checkpoint import Checkpoints
 from alfred.training.compute import build_seeded, device_of, parameters_of, threads
 from alfred.training.device import DeviceWindows
 from alfred.training.loop import Training, train_many
-from alfred.training.losses import Head, activate, loss_function
+from alfred.training.losses import Head, activate, deviation, loss_function
 from alfred.training.rows import Inputs, require_fit_rows, require_target
 from alfred.training.settings import TrainSettings
 
 Build = Callable[[int, int], nn.Module]
-"""Makes a network for so many columns and quarters; of x (B, L, F) and seen (B, L) it makes raw outputs (B,)."""
+"""Makes a network for so many columns and quarters; of x (B, L, F) and seen (B, L) it makes raw outputs (B,), or
+(B, 2) before a Gaussian head."""
 
 CHUNK = 256
 """Rows of one forward pass in forecasting, the last one filled up with zeros. Matrix products round by their shape;
@@ -92,8 +93,8 @@ class NetworkAnalyst:
         return Training(build_seeded(build, job.seed), job.train, job.valid, job.seed, task)
 
     def _fitted(self, job: Job, network: nn.Module, record: FitRecord) -> "FittedNetwork":
-        mean = network_mean(network, self.choice.head, job.valid, self.settings.threads)
-        calibration = calibrate_rows(job.train, job.valid, mean)
+        mean, own = network_forecast(network, self.choice.head, job.valid, self.settings.threads)
+        calibration = calibrate_rows(job.train, job.valid, mean, own_scale=own)
         inputs = Inputs.of(job.train)
         return FittedNetwork(self.spec, self.choice.head, inputs, network, calibration, record, self.settings, job.seed)
 
@@ -122,8 +123,8 @@ class FittedNetwork:
             DataError: the windows differ in columns, length, target or horizon from those learnt on.
         """
         self.inputs.require(windows, "the windows to forecast")
-        mean = network_mean(self.network, self.head, windows, self.settings.threads)
-        return self.calibration.of_rows(windows, mean)
+        mean, own = network_forecast(self.network, self.head, windows, self.settings.threads)
+        return self.calibration.of_rows(windows, mean) if own is None else self.calibration.forecast(mean, own)
 
     def save(self, folder: Path) -> None:
         """Write it into `folder`."""
@@ -141,11 +142,17 @@ class FittedNetwork:
 
 
 @torch.no_grad()
-def network_mean(network: nn.Module, head: Head, windows: Windows, wanted_threads: int | None) -> Floats:
-    """(N,) forecasts, the head applied in double precision so that no probability rounds to 0 or 1."""
+def network_forecast(
+    network: nn.Module, head: Head, windows: Windows, wanted_threads: int | None
+) -> tuple[Floats, Floats | None]:
+    """(N,) forecasts, and of a Gaussian head their (N,) deviations.
+
+    The head is applied in double precision, so that no probability rounds to 0 or 1.
+    """
     device = next(network.parameters()).device
     network.eval()
     means = np.empty(len(windows))
+    deviations = np.empty(len(windows)) if head == "gaussian" else None
     with threads(wanted_threads, parameters_of(network), CHUNK) as number:
         # A number that divides the block: otherwise its rows are split, and rounded, unevenly.
         torch.set_num_threads(1 << (number.bit_length() - 1))
@@ -154,7 +161,9 @@ def network_mean(network: nn.Module, head: Head, windows: Windows, wanted_thread
             part = slice(start, start + CHUNK)
             output = network(*there.inputs(part, rows=CHUNK)).cpu().double()
             means[part] = activate(head, output)[: len(means[part])].numpy()
-    return means
+            if deviations is not None:
+                deviations[part] = deviation(output)[: len(means[part])].numpy()
+    return means, deviations
 
 
 def restore_network(

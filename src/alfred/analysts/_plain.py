@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
@@ -49,11 +50,12 @@ HEADS = (
         ("mse", "huber", "huber-sign", "mse-sign", "sign-ratio"),
     ),
     HeadOption(".tanh", "tanh", "tanh head: magnitude within -100% and +100%", SIZES, SIGNED),
+    HeadOption(".gaussian", "gaussian", "Gaussian head: magnitude and its own deviation", SIZES, ("gaussian",)),
 )
 
 
 class PlainNetwork(nn.Module):
-    """Hidden layers of linear map, normalisation, ReLU; then one raw output.
+    """Hidden layers of linear map, normalisation, ReLU; then the head's raw outputs, mostly one.
 
     Normalisation is over a row's own values (layer normalisation, Ba et al. 2016) and learns nothing. Batch
     normalisation, which the notes used, would make a row's forecast depend on the rows beside it.
@@ -62,16 +64,16 @@ class PlainNetwork(nn.Module):
     takes_members = True
     """Works on the last axes only, so that weights of many members can go through it at once."""
 
-    def __init__(self, inputs: int, widths: tuple[int, ...]) -> None:
+    def __init__(self, inputs: int, widths: tuple[int, ...], outputs: int = 1) -> None:
         super().__init__()
         before = (inputs, *widths[:-1])
         self.hidden = nn.ModuleList(nn.Linear(*pair) for pair in zip(before, widths, strict=True))
-        self.head = nn.Linear(widths[-1], 1)
+        self.head = nn.Linear(widths[-1], outputs)
         with_small_start = nn.Parameter(self.head.weight.detach() * HEAD_SCALE)
         self.head.weight = with_small_start
 
     def forward(self, x: Tensor, _seen: Tensor) -> Tensor:
-        """Raw outputs (B,) for x (B, L, F), or for an extractor's values (B, 1, W).
+        """Raw outputs (B,), of several (B, outputs), for x (B, L, F) or for an extractor's values (B, 1, W).
 
         Unseen quarters are zeros in `x` already, so the mask adds nothing.
         """
@@ -81,5 +83,9 @@ class PlainNetwork(nn.Module):
             values = f.layer_norm(values, values.shape[-1:])  # (B, width), mean 0 and variance 1 in each row
             values = f.relu(values)  # (B, width)
         # Row by row: a product with a single column rounds otherwise when it is batched over members.
-        output: Tensor = (values * self.head.weight).sum(-1) + self.head.bias  # (B, width) -> (B,)
-        return output
+        if self.head.weight.shape[-2] == 1:
+            output: Tensor = (values * self.head.weight).sum(-1) + self.head.bias  # (B, width) -> (B,)
+            return output
+        rows = (weight.unsqueeze(-2) for weight in self.head.weight.unbind(-2))
+        each = [(values * row).sum(-1) for row in rows]  # (B,) of every output
+        return torch.stack(each, dim=-1) + self.head.bias.unsqueeze(-2)  # (B, outputs)

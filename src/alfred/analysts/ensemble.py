@@ -21,6 +21,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from alfred.analysts._conformal import Calibration, calibrate_rows
+from alfred.analysts._jobs import Job, fit_many
 from alfred.analysts._presets import AnalystSpec, Choice, Preset, choose
 from alfred.analysts._registry import describe, make_analyst, restore_analyst
 from alfred.analysts._store import read_analyst, read_saved, save_analyst
@@ -96,7 +97,8 @@ class Ensemble:
 
     def _fits(self, member: Member, train: Windows, valid: Windows) -> list[FittedAnalyst]:
         latest = _latest(train, member.quarters), _latest(valid, member.quarters)
-        return [make_analyst(member.spec, self.settings, seed, self.progress).fit(*latest) for seed in member.seeds]
+        jobs = [Job(*latest, seed) for seed in member.seeds]
+        return fit_many(member.spec, self.settings, jobs, progress=self.progress)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from alfred.analysts._presets import AnalystSpec, Choice, choose
 from alfred.core.contracts import FittedAnalyst
 from alfred.core.progress import Progress
 from alfred.training.compute import parameters_of
+from alfred.training.losses import outputs_of
 from alfred.training.settings import TrainSettings
 
 _LAYERED = "extractors.layered"
@@ -34,13 +35,14 @@ PRESETS = sequence_presets(
 
 
 def _build(choice: Choice, columns: int, quarters: int) -> nn.Module:
-    size, widths = choice.size, (choice.size,) * choice.layers
+    size, widths, outputs = choice.size, (choice.size,) * choice.layers, outputs_of(choice.head)
     if _LAYERED in choice.name:
         attention = Encoder(size, size, quarters, [Attention(size)])
-        return Layered([Convolution(columns, size), attention, Recurrence(size, size)], PlainNetwork(size, widths))
+        layers = [Convolution(columns, size), attention, Recurrence(size, size)]
+        return Layered(layers, PlainNetwork(size, widths, outputs))
     attention = Encoder(columns, size, quarters, [Attention(size)])
     extractors = [Recurrence(columns, size), Convolution(columns, size), attention]
-    return SideBySide(extractors, PlainNetwork(len(extractors) * size, widths))
+    return SideBySide(extractors, PlainNetwork(len(extractors) * size, widths, outputs))
 
 
 def _build_of(choice: Choice) -> Build:

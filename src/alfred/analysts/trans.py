@@ -12,6 +12,7 @@ from alfred.analysts._presets import AnalystSpec, Choice, choose
 from alfred.core.contracts import FittedAnalyst
 from alfred.core.progress import Progress
 from alfred.training.compute import parameters_of
+from alfred.training.losses import outputs_of
 from alfred.training.settings import TrainSettings
 
 _LAYERED = "extractors.layered"
@@ -26,12 +27,12 @@ PRESETS = sequence_presets(
 
 
 def _build(choice: Choice, columns: int, quarters: int) -> nn.Module:
-    size, widths = choice.size, (choice.size,) * choice.layers
+    size, widths, outputs = choice.size, (choice.size,) * choice.layers, outputs_of(choice.head)
     if _LAYERED in choice.name:
         encoder = Encoder(size, size, quarters, [EncoderLayer(size), EncoderLayer(size)])
-        return Layered([Convolution(columns, size), encoder], PlainNetwork(size, widths))
+        return Layered([Convolution(columns, size), encoder], PlainNetwork(size, widths, outputs))
     extractors = [Convolution(columns, size), Encoder(columns, size, quarters, [EncoderLayer(size)])]
-    return SideBySide(extractors, PlainNetwork(len(extractors) * size, widths))
+    return SideBySide(extractors, PlainNetwork(len(extractors) * size, widths, outputs))
 
 
 def _build_of(choice: Choice) -> Build:

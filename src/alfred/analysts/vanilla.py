@@ -12,6 +12,7 @@ from alfred.core.contracts import FittedAnalyst
 from alfred.core.errors import ConfigError
 from alfred.core.progress import Progress
 from alfred.training.compute import parameters_of
+from alfred.training.losses import outputs_of
 from alfred.training.settings import TrainSettings
 
 _SIZES = {"small": (10, 256), "medium": (10, 1024), "large": (100, 1024)}
@@ -52,7 +53,7 @@ def _widths(choice: Choice) -> tuple[int, ...]:
 
 
 def _build(choice: Choice, columns: int, quarters: int) -> nn.Module:
-    return PlainNetwork(columns * quarters, _widths(choice))
+    return PlainNetwork(columns * quarters, _widths(choice), outputs_of(choice.head))
 
 
 def _build_of(choice: Choice) -> Build:

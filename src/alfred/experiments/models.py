@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from alfred.analysts import AnalystSpec, describe, make_analyst, restore_analyst
+from alfred.analysts import AnalystSpec, Job, describe, fit_many, restore_analyst
 from alfred.core.contracts import FitRecord, FittedAnalyst
 from alfred.core.digest import code_digest
 from alfred.core.errors import ConfigError
@@ -20,12 +20,13 @@ from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.version import __version__
 from alfred.evaluation.scorecard import point_values
+from alfred.experiments.fitting import device_for
 from alfred.experiments.prepared import Prepared, prepare
 from alfred.experiments.record import FoldSummary
 from alfred.experiments.run import run_study, walk_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import Study, entry_name, judged_loss, target_of
-from alfred.experiments.walkforward import Kept, WalkForward, device_for, fold_summary
+from alfred.experiments.walkforward import Kept, WalkForward, fold_summary
 from alfred.training.losses import original_row_losses
 from alfred.training.meter import metered
 
@@ -164,7 +165,9 @@ def _train(study: Study, prepared: Prepared, walk: WalkForward, folder: Path, pr
     (spec,), seed, fold = study.analysts, study.seeds[0], walk.folds[0]
     train, valid, _ = walk.parts(fold, target_of(spec), spec.quarters or describe(spec.name).quarters)
     with metered(device_for(spec, study.train)) as spent:
-        fitted = make_analyst(spec, study.train, seed, progress).fit(train, valid)
+        checkpoints = walk.stages.root / "training"
+        jobs = [Job(train, valid, seed)]
+        (fitted,) = fit_many(spec, study.train, jobs, progress=progress, checkpoints=checkpoints)
     fitted.save(folder / ANALYST)
     training, validation = (walk.rows_of(spec, seed, fitted, part.without_labels()) for part in (train, valid))
     record = ModelRecord(

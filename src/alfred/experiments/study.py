@@ -181,8 +181,12 @@ def target_of(spec: AnalystSpec) -> str:
 
 
 def judged_loss(spec: AnalystSpec) -> str:
-    """The loss in which its forecasts are judged: what it trains on, and cross-entropy for a direction."""
-    return "bce" if target_of(spec) == DIRECTION else spec.loss or describe(spec.name).loss
+    """The loss in which its forecasts are judged: what it trains on, and cross-entropy for a direction.
+
+    A Gaussian head's point forecasts are judged by the squared error.
+    """
+    loss = "bce" if target_of(spec) == DIRECTION else spec.loss or describe(spec.name).loss
+    return "mse" if loss == "gaussian" else loss
 
 
 def quarters_of(spec: AnalystSpec) -> int:

@@ -3,26 +3,22 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
-from pydantic import TypeAdapter
 
-from alfred.analysts import AnalystSpec, describe, make_analyst
+from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
-from alfred.core.progress import Progress, Silent
+from alfred.core.progress import Progress
 from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
+from alfred.experiments.fitting import Fitting, forecast_rows
 from alfred.experiments.record import FoldSummary
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import entry_name, quarters_of, target_of
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
-from alfred.training.meter import metered
 from alfred.training.settings import TrainSettings
-
-_RECORD = TypeAdapter(FitRecord)
 
 
 @dataclass(frozen=True)
@@ -51,15 +47,6 @@ class Kept:
     spec: AnalystSpec
     seed: int
     fitted: FittedAnalyst
-    record: FitRecord
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What a fit leaves: its forecasts of the test and of the validation rows, and how it went."""
-
-    test: pl.DataFrame
-    valid: pl.DataFrame
     record: FitRecord
 
 
@@ -130,14 +117,15 @@ class WalkForward:
         used = tuple(seeds) if describe(spec.name).uses_seed else tuple(seeds)[:1]
         progress.start(entry, len(used) * len(self.folds))
         fits, frames = [], []
+        fitting = self._fitting(spec, progress)
+        resumed = fitting.make(self.folds, used)
         for seed in used:
             tested, validated = [], []
             for at, fold in enumerate(self.folds):
-                made, resumed = self._stage(spec, seed, fold, progress)
-                fits.append(Fit(entry, seed, at, made.record, resumed))
+                made = fitting.made(seed, fold)
+                fits.append(Fit(entry, seed, at, made.record, (seed, at) in resumed))
                 tested.append(_keyed(made.test, at, entry, seed))
                 validated.append(_keyed(made.valid, at, entry, seed))
-                progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
             rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
             frames.append(_with_rolling_intervals(rows, before))
         progress.finish(entry)
@@ -145,7 +133,7 @@ class WalkForward:
 
     def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
         """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
-        return self._with_outcomes(_keyed(_rows(windows, fitted), 0, entry_name(spec), seed))
+        return self._with_outcomes(_keyed(forecast_rows(windows, fitted), 0, entry_name(spec), seed))
 
     def _forecast_kept(self, kept: Kept) -> tuple[list[Fit], pl.DataFrame]:
         entry = entry_name(kept.spec)
@@ -153,57 +141,25 @@ class WalkForward:
         for at, fold in enumerate(self.folds):
             _, valid, test = self.parts(fold, target_of(kept.spec), quarters_of(kept.spec))
             for frames, rows in zip(parts, (test, valid), strict=True):
-                frames.append(_keyed(_rows(rows, kept.fitted), at, entry, kept.seed))
+                frames.append(_keyed(forecast_rows(rows, kept.fitted), at, entry, kept.seed))
         tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
         return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_intervals(tested, validated)
 
     def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
 
-    def _stage(self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress) -> tuple["_Made", bool]:
+    def _fitting(self, spec: AnalystSpec, progress: Progress) -> Fitting:
         inputs = {
             "panel": self.panel_digest,
-            "spec": spec.model_dump(mode="json"),
-            "train": self.train_settings.model_dump(mode="json"),
             "panel_settings": self.panel_settings.model_dump(mode="json"),
             "training": self.training,
             "evaluation": self.evaluation,
-            "fold": [part.tolist() for part in (fold.train, fold.valid, fold.test)],
-            "seed": seed,
         }
 
-        def compute(folder: Path) -> None:
-            train, valid, test = self.parts(fold, target_of(spec), quarters_of(spec))
-            analyst = make_analyst(spec, self.train_settings, seed, _Remarks(progress))
-            with metered(device_for(spec, self.train_settings)) as spent:
-                fitted = analyst.fit(train, valid)
-            _rows(test, fitted).write_parquet(folder / "forecasts.parquet")
-            _rows(valid, fitted).write_parquet(folder / "validation.parquet")
-            (folder / "record.json").write_bytes(_RECORD.dump_json(spent.on(fitted.record)))
+        def parts(fold: Fold) -> tuple[Windows, Windows, Windows]:
+            return self.parts(fold, target_of(spec), quarters_of(spec))
 
-        def load(folder: Path) -> _Made:
-            test, valid = (
-                pl.read_parquet(folder / f"{name}.parquet", glob=False) for name in ("forecasts", "validation")
-            )
-            return _Made(test, valid, _RECORD.validate_json((folder / "record.json").read_bytes()))
-
-        return self.stages.run(f"fit-{entry_name(spec).replace(':', '-')}", inputs, compute, load)
-
-
-def device_for(spec: AnalystSpec, settings: TrainSettings) -> str:
-    """Where an analyst learns: networks where the settings say, all others on the processor."""
-    return settings.device if describe(spec.name).is_network else "cpu"
-
-
-class _Remarks(Silent):
-    """Passes on what a fit remarks; the walk-forward's own bar shows how far it is."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def say(self, message: str) -> None:
-        """Pass it on."""
-        self._progress.say(message)
+        return Fitting(spec, self.train_settings, self.stages, inputs, parts, progress)
 
 
 def _with_rolling_intervals(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
@@ -265,20 +221,3 @@ def fold_summary(walk: WalkForward, fold: Fold) -> FoldSummary:
 def _keyed(frame: pl.DataFrame, fold: int, entry: str, seed: int) -> pl.DataFrame:
     keys = (pl.lit(fold).alias("fold"), pl.lit(entry).alias("analyst"), pl.lit(seed).alias("seed"))
     return frame.select(*keys, pl.all())
-
-
-def _rows(test: Windows, fitted: FittedAnalyst) -> pl.DataFrame:
-    forecast = fitted.predict(test)
-    return pl.DataFrame(
-        {
-            "symbol": test.symbols.tolist(),
-            "as_of": test.dates,
-            "target": test.target,
-            "mean": forecast.mean,
-            "lower": forecast.lower,
-            "upper": forecast.upper,
-            "prob_up": forecast.prob_up,
-            "level": forecast.level,
-        },
-        schema_overrides={"symbol": pl.String, "as_of": pl.Date},
-    )

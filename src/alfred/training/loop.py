@@ -105,9 +105,9 @@ def train_many(
 ) -> list[TrainingOutcome]:
     """Train many networks of one kind, as many at once as pays; the results are those of `train`, one by one.
 
-    On the processor they are equal to the last bit as far as its batched matrix products round like its single ones,
-    which they do but for tiny ones (fewer than 400 multiplications) and single columns. An accelerator may choose
-    other kernels for a batch; there they are equal but for rounding.
+    On the processor, with one thread a pass, they are equal to the last bit as far as a batched matrix product rounds
+    alike however many it is of: products with a single column do not, and functions such as tanh of tensors whose size
+    is no multiple of 32. An accelerator may choose other kernels for a batch; there they are equal but for rounding.
 
     Args:
         trainings: networks made by the same code for windows of the same columns and lengths train together.
@@ -159,8 +159,7 @@ class _Alike:
         self._lock, self._halt = threading.Lock(), threading.Event()
         first = trainings[0]
         rows = [len(one.train) for one in trainings]
-        several = len(trainings) > 1 and settings.members != 1
-        stackable = several and can_stand_together(first.network, first.train.quarters, len(first.train.columns))
+        stackable = can_stand_together(first.network, first.train.quarters, len(first.train.columns))
         self._parameters = parameters_of(first.network)
         self._rows_of_step = min(settings.batch_size, max(rows))
         small = is_small(self._parameters, self._rows_of_step)

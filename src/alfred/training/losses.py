@@ -9,6 +9,9 @@
 | huber-sign | huber + weight [sign p != sign y] |
 | sign-ratio | ratio [sign p != sign y] + (1-ratio) (p-y)^2 |
 
+A Gaussian head trains on `gaussian` (Nix and Weigend 1994): log s + ((p-y)/s)^2 / 2, for a forecast p with its own
+deviation s. Its point forecasts are judged by mse, and what it says of its doubt by coverage.
+
 A loss is the mean over rows. The three sign-aware ones are the notes' MSEWithSignPenalty, HuberWithSignPenalty and
 SignErrorRatioLoss. Their indicator has no gradient, so training puts `sign_surrogate` in its place.
 """
@@ -31,15 +34,33 @@ LOSSES = ("bce", "mse", "huber", "mse-sign", "huber-sign", "sign-ratio")
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 
-Head = Literal["identity", "tanh", "sigmoid"]
+GAUSSIAN = "gaussian"
+LEAST_DEVIATION = 1e-3
+"""Of a Gaussian head, in units of the label: no row may weigh without bound in training."""
+
+Head = Literal["identity", "tanh", "sigmoid", "gaussian"]
 _DEFAULTS = LossSettings()
 
 
 def activate(head: Head, output: "Tensor") -> "Tensor":
-    """A network's raw output turned into its forecast."""
+    """A network's raw output (...), or (..., 2) of a Gaussian head, turned into its forecast (...)."""
     if head == "identity":
         return output
+    if head == GAUSSIAN:
+        return output[..., 0]
     return output.tanh() if head == "tanh" else output.sigmoid()
+
+
+def deviation(output: "Tensor") -> "Tensor":
+    """A Gaussian head's raw output (..., 2) turned into its forecasts' standard deviations (...)."""
+    from torch.nn import functional as f
+
+    return f.softplus(output[..., 1]) + LEAST_DEVIATION
+
+
+def outputs_of(head: Head) -> int:
+    """Raw outputs that a head takes."""
+    return 2 if head == GAUSSIAN else 1
 
 
 def sign_surrogate(prediction: "Tensor", label: "Tensor", tau: float) -> "Tensor":
@@ -68,13 +89,16 @@ class Loss:
         return self.rows(output, label).mean()
 
     def rows(self, output: "Tensor", label: "Tensor") -> "Tensor":
-        """Values row by row, of the tensors' common shape."""
+        """Values row by row, of the labels' shape."""
         from torch.nn import functional as f
 
         if self.name == "bce" and self.head == "sigmoid":
             # The same value as on probabilities, without rounding them to 0 or 1 on the way.
             return f.binary_cross_entropy_with_logits(output, label, reduction="none")
         prediction = activate(self.head, output)
+        if self.name == GAUSSIAN:
+            scale = deviation(output)
+            return scale.log() + ((prediction - label) / scale).square() / 2
         if self.name == "bce":
             return f.binary_cross_entropy(prediction.clamp(CLIP, 1 - CLIP), label, reduction="none")
         if self.name.startswith("huber"):
@@ -95,9 +119,12 @@ def loss_function(name: str, head: Head = "identity", settings: LossSettings = _
     With head "identity" the output is the forecast itself; for bce it then is a probability.
 
     Raises:
-        ConfigError: there is no such loss, or bce was asked for on a forecast that is no probability.
+        ConfigError: there is no such loss, or the head does not give what it needs.
     """
-    _known(name)
+    if (name == GAUSSIAN) != (head == GAUSSIAN):
+        raise ConfigError(f"a Gaussian head and the loss {GAUSSIAN} go together only, got {name} on a head {head}.")
+    if name != GAUSSIAN:
+        _known(name)
     if name == "bce" and head == "tanh":
         raise ConfigError("bce needs probabilities, and a tanh head gives values from -1 to 1; take a sigmoid head.")
     return Loss(name, head, settings)

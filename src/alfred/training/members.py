@@ -35,8 +35,10 @@ class Stack:
     matrices decay, all else does not.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], settings: TrainSettings, device: torch.device) -> None:
-        first = networks[0]
+    def __init__(
+        self, networks: Sequence[nn.Module], settings: TrainSettings, device: torch.device, *, batched: bool
+    ) -> None:
+        first, self._batched = networks[0], batched
         self._shape = without_weights(first, device)
         self._decay, self._compiled = settings.weight_decay, settings.compile
         shapes = shapes_of(first)
@@ -60,17 +62,19 @@ class Stack:
         """Some of the members."""
         key = (members.start, members.stop)
         if key not in self._parts:
-            self._parts[key] = Part(self._shape, self._slots, self.weights[members], compiled=self._compiled)
+            self._parts[key] = Part(
+                self._shape, self._slots, self.weights[members], batched=self._batched, compiled=self._compiled
+            )
         return self._parts[key]
 
     @torch.no_grad()
     def update(self, members: slice, rates: Sequence[float], gradients: Sequence[Tensor]) -> None:
         """One step of these members along their gradients, as `Part.gradients` gives them, each at its own rate."""
-        divisors = (_norms(gradients) / MAX_GRADIENT_NORM).clamp_min(1.0)
+        own = list(zip(*(gradient.unbind() for gradient in gradients), strict=True))
+        divisors = (_norms(own) / MAX_GRADIENT_NORM).clamp_min(1.0)
         # On the processor it costs nothing to look, and what needs no shortening need not be written again.
         long = (divisors > 1.0).tolist() if divisors.device.type == "cpu" else [True] * len(divisors)
         self._steps[members] += 1
-        own = zip(*(gradient.unbind() for gradient in gradients), strict=True)
         for at, (rate, of_member) in enumerate(zip(rates, own, strict=True)):
             for decay, chosen, (weights, means, squares, steps) in self._groups[members.start + at]:
                 # What torch.optim.AdamW(fused=True) calls; its own bookkeeping costs as much as four layers' products.
@@ -145,9 +149,8 @@ class Stack:
         ]
 
 
-def _norms(gradients: Sequence[Tensor]) -> Tensor:
-    """(k,) Euclidean lengths over all parameters: of each matrix's rows first, so that neither the number of members
-    nor that of threads changes the order of summation."""
-    rows = [g.flatten(1) if g.ndim <= 2 else torch.linalg.vector_norm(g, dim=-1).flatten(1) for g in gradients]
-    norms: Tensor = torch.linalg.vector_norm(torch.cat(rows, dim=1), dim=1)
+def _norms(members: Sequence[Sequence[Tensor]]) -> Tensor:
+    """(k,) Euclidean lengths of the members' gradients, over all parameters."""
+    lengths = torch._foreach_norm([gradient for own in members for gradient in own])
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(lengths).view(len(members), -1), dim=1)
     return norms + 1e-6

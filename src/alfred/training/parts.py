@@ -1,7 +1,7 @@
 """Part of a stack: networks of equal shapes that take a batch together, each by its own weights."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -60,43 +60,57 @@ class Slot:
 
     def of(self, rows: Tensor) -> Tensor:
         """(k, P) -> (k, *shape), the same memory."""
-        return self.raw(rows).transpose(1, 2) if len(self.shape) == 2 else self.raw(rows)
+        return self.natural(self.raw(rows))
 
-    def as_stored(self, gradient: Tensor) -> Tensor:
-        """A gradient (k, *shape) in the order of `raw`; nothing is copied where it lies so."""
-        return (gradient.transpose(1, 2) if len(self.shape) == 2 else gradient).contiguous()
+    def natural(self, stored: Tensor) -> Tensor:
+        """From the order of `raw` to (k, *shape), or back."""
+        return stored.transpose(1, 2) if len(self.shape) == 2 else stored
 
 
 class _Products(nn.Linear):
-    """A linear map of each member: weight (k, out, in), bias (k, out)."""
+    """A linear map of each member."""
+
+    stored: Tensor  # (k, in, out)
+    row: Tensor | None  # (k, 1, out)
 
     def forward(self, values: Tensor) -> Tensor:
         """(k, ..., in) -> (k, ..., out)."""
-        flat, weight = values.flatten(1, -2), self.weight.transpose(1, 2)
-        bias: Tensor | None = self.bias
-        product = torch.bmm(flat, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), flat, weight)
-        return product.view(*values.shape[:-1], -1)
+        flat = values if values.ndim == 3 else values.flatten(1, -2)
+        product = torch.bmm(flat, self.stored) if self.row is None else torch.baddbmm(self.row, flat, self.stored)
+        return product if values.ndim == 3 else product.view(*values.shape[:-1], -1)
 
 
 class Part:
-    """Neighbours in a stack that take a batch together.
+    """Neighbours in a stack that take a batch together, or a member that stands alone.
 
-    One that stands alone among networks that do not take members gets the batch as if there were no others.
+    A network that can take others beside it is computed in the same way where there are none, so that results do not
+    depend on them: with `vmap` even of one. Others get their batch as it is.
     """
 
-    def __init__(self, network: nn.Module, slots: Mapping[str, Slot], weights: Tensor, *, compiled: bool) -> None:
+    @torch.enable_grad()  # whoever asks for a part first: validation would leave its views without gradients
+    def __init__(
+        self, network: nn.Module, slots: Mapping[str, Slot], weights: Tensor, *, batched: bool, compiled: bool
+    ) -> None:
         self._network = copy.deepcopy(network)
         self._slots = tuple(slots.values())
-        native = takes_members(network)
-        self._alone = alone = len(weights) == 1 and not native
-        views = {name: slot.of(weights).detach() for name, slot in slots.items()}
-        self._leaves: dict[str, Tensor] = {
-            name: nn.Parameter(view[0] if alone else view) for name, view in views.items()
-        }
-        forward = self._of_all if native else self._of_only if alone else torch.vmap(self._of_one)
+        self._native = takes_members(network)
+        self._alone = not batched
+        if self._native:
+            views = {name: slot.raw(weights) for name, slot in slots.items()}
+        else:
+            views = {name: slot.of(weights)[0] if self._alone else slot.of(weights) for name, slot in slots.items()}
+        self._leaves: dict[str, Tensor] = {name: nn.Parameter(view.detach()) for name, view in views.items()}
+        forward: Callable[[dict[str, Tensor], Tensor, Tensor], Tensor]
+        if self._native:
+            forward = self._of_all
+            self._bind({name: slot.natural(self._leaves[name]) for name, slot in slots.items()})
+            self._stack_products()
+        elif self._alone:
+            forward = self._of_only
+            self._bind(self._leaves)
+        else:
+            forward = torch.vmap(self._of_one)
         self._forward = torch.compile(forward) if compiled else forward
-        if native or alone:
-            self._bind()
 
     def outputs(self, x: Tensor, seen: Tensor) -> Tensor:
         """Raw outputs (k, B) for x (k, B, L, F) and seen (k, B, L)."""
@@ -106,8 +120,10 @@ class Part:
     def gradients(self, objective: Tensor) -> list[Tensor]:
         """What comes out of differentiating: (k, ...) a parameter, as `Slot.raw`."""
         found = torch.autograd.grad(objective, tuple(self._leaves.values()))
+        if self._native:
+            return [gradient.contiguous() for gradient in found]
         return [
-            slot.as_stored(gradient[None] if self._alone else gradient)
+            slot.natural(gradient[None] if self._alone else gradient).contiguous()
             for slot, gradient in zip(self._slots, found, strict=True)
         ]
 
@@ -120,14 +136,20 @@ class Part:
         """What the network holds beside its weights."""
         return dict(self._network.named_buffers())
 
-    def _bind(self) -> None:
+    def _bind(self, weights: Mapping[str, Tensor]) -> None:
         """Put the weights into the network for good: to do so at every step costs as much as two of its layers."""
-        for name, leaf in self._leaves.items():
+        for name, weight in weights.items():
             owner, _, own = name.rpartition(".")
             module = self._network.get_submodule(owner)
-            setattr(module, own, leaf)
-            if type(module) is nn.Linear and leaf.ndim == 3:
+            delattr(module, own)
+            setattr(module, own, weight)
+
+    def _stack_products(self) -> None:
+        for name, module in self._network.named_modules():
+            if type(module) is nn.Linear:
                 module.__class__ = _Products
+                module.stored = self._leaves[f"{name}.weight"]
+                module.row = None if module.bias is None else module.bias.unsqueeze(1)
 
     def _of_all(self, _weights: dict[str, Tensor], x: Tensor, seen: Tensor) -> Tensor:
         output: Tensor = self._network(x, seen)

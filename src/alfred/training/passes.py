@@ -38,7 +38,7 @@ class Member:
         order: gives the order of rows, epoch after epoch.
         course: how far it has come.
         shelf: where it is kept meanwhile, if anywhere.
-        draws: whether its network draws random numbers of torch's own generator; it then stands alone.
+        draws: whether its network cannot stand beside others, and may draw numbers of torch's own generator.
     """
 
     network: nn.Module
@@ -106,7 +106,8 @@ class Pass:
         self._loss, self._settings, self._device = loss, settings, device
         self._bfloat16, self._say, self._halt = bfloat16, say, halt
         self._pieces = 1
-        self._stack = Stack([member.network for member in self._members], settings, device)
+        batched = not any(member.draws for member in members)
+        self._stack = Stack([member.network for member in self._members], settings, device, batched=batched)
         self._train = _Rows.of([member.train for member in self._members], device)
         self._valid = _Rows.of([member.valid for member in self._members], device)
         for at, member in enumerate(self._members):
@@ -196,7 +197,9 @@ class Pass:
         """(k, B), row by row."""
         rows = y.shape[1]
         if rows % _LANES:
-            outputs, y = (nn.functional.pad(values, (0, -rows % _LANES)) for values in (outputs, y))
+            more = -rows % _LANES
+            y = nn.functional.pad(y, (0, more))
+            outputs = nn.functional.pad(outputs, (0, more) if outputs.ndim == 2 else (0, 0, 0, more))
         return self._loss.rows(outputs, y)[:, :rows]
 
     def _within_memory(self, compute: Callable[[slice, Tensor], T], members: slice, positions: Tensor) -> T:

@@ -42,7 +42,7 @@ class TrainSettings(Settings):
             for large work on a cuda device that has it, and float32 otherwise.
         compile: whether to compile the network first, which takes half a minute and pays for long work only.
         members: most trainings of one pass; None takes as many as the processor's cache or the device's memory holds,
-            1 trains one after another. It does not change results.
+            1 gives each a pass of its own. It does not change results.
         loss: constants of the losses.
     """
 
