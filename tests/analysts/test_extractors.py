@@ -346,7 +346,11 @@ def test_any_history_and_size_will_do():
 
 def test_every_shape_is_tested_here():
     families = {name.split(".")[0] for name in SHAPES}
-    plain = {n for n in analyst_names() if n.split(".")[0] in families and not n.endswith((".tanh", ".identity", ".gaussian"))}
+    plain = {
+        n
+        for n in analyst_names()
+        if n.split(".")[0] in families and not n.endswith((".tanh", ".identity", ".gaussian"))
+    }
     assert plain == {name.replace("small", size) for name in SHAPES for size in ("small", "medium")}
 
 

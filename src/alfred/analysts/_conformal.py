@@ -2,11 +2,10 @@
 
 Validation rows were not learnt from and lie between training and test. If their residuals are exchangeable with the
 test's, an interval of the forecast plus or minus the ceil((n+1) level)-th smallest absolute residual holds the label
-with at least probability `level` (Vovk, Gammerman and Shafer 2005; Lei et al. 2018). Three things are made for markets:
+with at least probability `level` (Vovk, Gammerman and Shafer 2005; Lei et al. 2018). Two things are made for markets:
 
 - Residuals are counted in units of what the row lets expect (`_scale.py`), so that intervals are wide where the label
   varies much: normalised conformal prediction (Lei et al. 2018, section 5.2).
-- The probability of a rise looks at the forecast's centre: see `_tamed`.
 - Rows of one quarter move together. Every quarter therefore weighs the same however many names it has, as groups do in
   hierarchical conformal prediction (Dunn, Wasserman and Ramdas 2023; Lee, Barber and Willett 2023). Their further mass
   of one quarter at infinity guarantees the level where a quarter's rows are all one, but holds up to level / quarters
@@ -39,10 +38,9 @@ class Calibration:
         target: label.
         level: nominal coverage.
         half_width: of the interval, in units of a row's scale.
-        residuals: (n,) validation labels about their centres in units of their rows' scales, ascending.
+        residuals: (n,) validation labels about their forecasts in units of their rows' scales, ascending.
         weights: (n,) what each of them counts, 1 in all.
         local: the scale of a row.
-        slope, pivot: the centre of a row that is forecast m is pivot + slope (m - pivot).
         rise_share: probability of a rise for every row alike, or None where it follows from the residuals.
     """
 
@@ -52,8 +50,6 @@ class Calibration:
     residuals: Floats
     weights: Floats
     local: LocalScale = field(default_factory=LocalScale)
-    slope: float = 1.0
-    pivot: float = 0.0
     rise_share: float | None = None
 
     def of_rows(self, windows: Windows, mean: Floats, spread: Floats | None = None) -> Forecast:
@@ -77,9 +73,8 @@ class Calibration:
             mean = np.clip(mean, 0.0, 1.0)
             lower, upper = np.maximum(mean - half, 0.0), np.minimum(mean + half, 1.0)
             return Forecast(mean=mean, lower=lower, upper=upper, prob_up=mean, level=self.level)
-        centre = self.pivot + self.slope * (mean - self.pivot)
         return Forecast(
-            mean=mean, lower=mean - half, upper=mean + half, prob_up=self._prob_up(centre / scale), level=self.level
+            mean=mean, lower=mean - half, upper=mean + half, prob_up=self._prob_up(mean / scale), level=self.level
         )
 
     def _prob_up(self, mean: Floats) -> Floats:
@@ -164,9 +159,6 @@ def calibrate(
     weights = date_weights(dates) if dates is not None else np.full(rows, 1 / rows)
     residuals = (label - mean) / scale
     half_width = weighted_quantile(np.abs(residuals), weights, level)
-    slope, pivot = 1.0, 0.0
-    if dates is not None and target != DIRECTION:
-        slope, pivot, residuals = _tamed(mean, label, scale, dates, weights)
     order = np.argsort(residuals, kind="stable")
     return Calibration(
         target=target,
@@ -175,48 +167,5 @@ def calibrate(
         residuals=residuals[order],
         weights=weights[order],
         local=local or LocalScale(),
-        slope=slope,
-        pivot=pivot,
         rise_share=rise_share,
     )
-
-
-def _tamed(mean: Floats, label: Floats, scale: Floats, dates: Dates, weights: Floats) -> tuple[float, float, Floats]:
-    """Slope and pivot of the centre, and residuals (n,) about it, as far as the quarters speak for them.
-
-    Forecasts may spread more than what comes, so that "70%" comes true as often as "50%" (Mincer and Zarnowitz 1969).
-    Within quarters, labels are regressed on forecasts for the slope; and the mean residual says whether forecasts lie
-    too low. But few validation quarters, each with a market of its own, tell either badly, and a slope of 1 and a shift
-    of 0 are what training left. Of each departure e from these, with the variance v that the quarters show it to have,
-    max(0, 1 - v / e^2) is kept (empirical Bayes: Efron and Morris 1973).
-    """
-    _, quarter = np.unique(dates, return_inverse=True)
-    count = int(quarter.max()) + 1
-    if count < 2:
-        return 1.0, 0.0, (label - mean) / scale
-
-    def total(values: Floats) -> Floats:
-        sums: Floats = np.bincount(quarter, values, count).astype(np.float64)
-        return sums
-
-    def about(values: Floats) -> Floats:
-        within: Floats = values - (count * total(weights * values))[quarter]
-        return within
-
-    m, y, w = about(mean), about(label), weights / scale**2
-    products, squares = total(w * m * y), total(w * m * m)
-    slope, whole = 1.0, float(squares.sum())
-    if whole > 1e-18:
-        free = float(products.sum()) / whole
-        variance = count / (count - 1) * float(((products - free * squares) ** 2).sum()) / whole**2
-        slope = max(0.0, 1.0 + (free - 1.0) * _kept(free - 1.0, variance))
-    pivot = float(weights @ mean)
-    residuals = (label - pivot - slope * (mean - pivot)) / scale
-    of_quarters = count * total(weights * residuals)
-    shift = float(of_quarters.mean())
-    lost = 1.0 - _kept(shift, float(of_quarters.var(ddof=1)) / count)
-    return slope, pivot, residuals - lost * shift
-
-
-def _kept(departure: float, variance: float) -> float:
-    return max(0.0, 1.0 - variance / departure**2) if departure else 0.0

@@ -40,8 +40,6 @@ class SavedCalibration(Settings):
     scale_base: float = Field(allow_inf_nan=False)
     scale_slope: float = Field(allow_inf_nan=False)
     scale_floor: float = Field(ge=0, allow_inf_nan=False)
-    slope: float = Field(ge=0, allow_inf_nan=False)
-    pivot: float = Field(allow_inf_nan=False)
 
 
 class SavedAnalyst(Settings):
@@ -90,8 +88,6 @@ def save_analyst(
             scale_base=calibration.local.base,
             scale_slope=calibration.local.slope,
             scale_floor=calibration.local.floor,
-            slope=calibration.slope,
-            pivot=calibration.pivot,
         ),
         record=record,
         details=dict(details or {}),
@@ -160,8 +156,6 @@ def read_analyst(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[S
         residuals=tensors[_RESIDUALS].astype(np.float64),
         weights=tensors[_WEIGHTS].astype(np.float64),
         local=LocalScale(saved.calibration.scale_base, saved.calibration.scale_slope, saved.calibration.scale_floor),
-        slope=saved.calibration.slope,
-        pivot=saved.calibration.pivot,
         rise_share=saved.calibration.rise_share,
     )
     return saved, {name: values for name, values in tensors.items() if name not in _CONFIDENCE}, calibration

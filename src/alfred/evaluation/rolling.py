@@ -11,7 +11,7 @@ forecast, the labels of the first ones have been realised. So before each test q
    folds (Gibbs and Candes 2021, Adaptive conformal inference under distribution shift): whatever the market does, the
    mean coverage over T quarters tends to the nominal one as 1 / (RATE T).
 
-The stretch is one number for all rows of a quarter. Forecasts themselves do not change, nor does `prob_up`.
+The stretch is one number for all rows of a quarter. Forecasts themselves do not change.
 """
 
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ import polars as pl
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress
+from alfred.evaluation.probabilities import rolling_probabilities
 from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.fitting import Fitting, forecast_rows
@@ -127,7 +128,7 @@ class WalkForward:
                 tested.append(_keyed(made.test, at, entry, seed))
                 validated.append(_keyed(made.valid, at, entry, seed))
             rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
-            frames.append(_with_rolling_intervals(rows, before))
+            frames.append(_with_rolling_confidence(rows, before))
         progress.finish(entry)
         return fits, pl.concat(frames)
 
@@ -143,7 +144,7 @@ class WalkForward:
             for frames, rows in zip(parts, (test, valid), strict=True):
                 frames.append(_keyed(forecast_rows(rows, kept.fitted), at, entry, kept.seed))
         tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
-        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_intervals(tested, validated)
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_confidence(tested, validated)
 
     def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
@@ -162,15 +163,17 @@ class WalkForward:
         return Fitting(spec, self.train_settings, self.stages, inputs, parts, progress)
 
 
-def _with_rolling_intervals(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
-    """One seed's forecasts, their intervals calibrated on what was realised by each decision date.
+def _with_rolling_confidence(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+    """One seed's forecasts, their confidence calibrated on what was realised by each decision date.
 
     An interval around a probability is not one that a direction of 0 or 1 lies in or out of; it stays as it was.
     """
     target = str(test["target"][0])
+    rise = pl.col(target) if target == DIRECTION else (pl.col(target) > 0).cast(pl.Float64)
+    tested, before = (frame.with_columns(pl.col(target).alias("label"), rise.alias("rise")) for frame in (test, valid))
+    test = test.with_columns(pl.Series("prob_up", rolling_probabilities(tested, before)))
     if target == DIRECTION:
         return test
-    tested, before = (frame.with_columns(pl.col(target).alias("label")) for frame in (test, valid))
     lower, upper = rolling_intervals(tested, before, float(test["level"][0]))
     return test.with_columns(pl.Series("lower", lower), pl.Series("upper", upper))
 
