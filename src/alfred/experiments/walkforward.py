@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from alfred.analysts import AnalystSpec, describe
@@ -120,6 +121,7 @@ class WalkForward:
         fits, frames = [], []
         fitting = self._fitting(spec, progress)
         resumed = fitting.make(self.folds, used)
+        base = self._base_shares(target_of(spec))
         for seed in used:
             tested, validated = [], []
             for at, fold in enumerate(self.folds):
@@ -128,7 +130,7 @@ class WalkForward:
                 tested.append(_keyed(made.test, at, entry, seed))
                 validated.append(_keyed(made.valid, at, entry, seed))
             rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
-            frames.append(_with_rolling_confidence(rows, before))
+            frames.append(_with_rolling_confidence(rows, before, base))
         progress.finish(entry)
         return fits, pl.concat(frames)
 
@@ -144,7 +146,18 @@ class WalkForward:
             for frames, rows in zip(parts, (test, valid), strict=True):
                 frames.append(_keyed(forecast_rows(rows, kept.fitted), at, entry, kept.seed))
         tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
-        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_confidence(tested, validated)
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_confidence(
+            tested, validated, self._base_shares(target_of(kept.spec))
+        )
+
+    def _base_shares(self, target: str) -> list[float]:
+        """Share of rises among the rows that each fold learns from."""
+        names = np.array([self.panel.symbols.index(symbol) for symbol in self.training])
+        shares = []
+        for fold in self.folds:
+            labels = self.panel.labels.of(target)[np.ix_(fold.train, names)]
+            shares.append(float((labels[np.isfinite(labels)] > 0).mean()))
+        return shares
 
     def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
@@ -163,14 +176,19 @@ class WalkForward:
         return Fitting(spec, self.train_settings, self.stages, inputs, parts, progress)
 
 
-def _with_rolling_confidence(test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+def _with_rolling_confidence(test: pl.DataFrame, valid: pl.DataFrame, base: Sequence[float]) -> pl.DataFrame:
     """One seed's forecasts, their confidence calibrated on what was realised by each decision date.
+
+    `base` is the share of rises that each fold learnt from.
 
     An interval around a probability is not one that a direction of 0 or 1 lies in or out of; it stays as it was.
     """
     target = str(test["target"][0])
     rise = pl.col(target) if target == DIRECTION else (pl.col(target) > 0).cast(pl.Float64)
-    tested, before = (frame.with_columns(pl.col(target).alias("label"), rise.alias("rise")) for frame in (test, valid))
+    bases = pl.col("fold").replace_strict(dict(enumerate(base)), return_dtype=pl.Float64).alias("base")
+    tested, before = (
+        frame.with_columns(pl.col(target).alias("label"), rise.alias("rise"), bases) for frame in (test, valid)
+    )
     test = test.with_columns(pl.Series("prob_up", rolling_probabilities(tested, before)))
     if target == DIRECTION:
         return test
