@@ -107,7 +107,11 @@ def row_of(name: str, half: Half, found: Measured) -> str:
     low, high = interval(right)
     accuracy = f"{np.mean(right):.2f} ({low:.2f} to {high:.2f})"
     cost = f"{found.cost_usd / len(rows) * 1000:.2f}"
-    speed = f"{found.sentences_per_second:,.0f}" if found.sentences_per_second >= 10 else f"{found.sentences_per_second:.1f}"
+    speed = (
+        f"{found.sentences_per_second:,.0f}"
+        if found.sentences_per_second >= 10
+        else f"{found.sentences_per_second:.1f}"
+    )
     return f"| {name} | {half} | {accuracy} | {macro_f1(rows, found.guessed):.2f} | {speed} | {found.memory_mb:,.0f} | {cost} |"
 
 

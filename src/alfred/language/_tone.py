@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from alfred.language._book import MOST_WORDS, NOTHING, Word, book, first_words
 
 TOKEN = re.compile(
-    r"[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:%|[a-z]{1,2}\b)?|vs\.|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?–—]|-(?= )", re.IGNORECASE
+    r"[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:%|[a-z]{1,2}\b)?|vs\.|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?–—]|-(?= )",
+    re.IGNORECASE,
 )
 FIGURE = re.compile(r"([-−]?)([$€£]?)([\d,]*\d(?:\.\d+)?),?(%|[a-z]{0,2})$", re.IGNORECASE)
 UNITS = {
@@ -85,6 +86,11 @@ def tone_of(sentence: str) -> Tone:
     return Tone(round(math.tanh(total * _whole_weight(read, sentence)), 6), forward)
 
 
+def speaks_of_the_future(sentence: str) -> bool:
+    """Whether a sentence speaks of what is to come."""
+    return any(word.forward for word in _read(sentence).words)
+
+
 def _read(sentence: str) -> _Sentence:
     tokens = TOKEN.findall(sentence)[:LONGEST]
     lower = [token.lower().replace("’", "'") for token in tokens]
@@ -126,7 +132,8 @@ def _names(tokens: list[str]) -> set[int]:
     while begin < len(tokens):
         end = begin
         while end < len(tokens) and (
-            capital[end] or (end > begin and tokens[end] in SMALL_IN_NAMES and end + 1 < len(tokens) and capital[end + 1])
+            capital[end]
+            or (end > begin and tokens[end] in SMALL_IN_NAMES and end + 1 < len(tokens) and capital[end + 1])
         ):
             end += 1
         run = range(begin, end)

@@ -63,7 +63,9 @@ BAD_OTHERS = {
 UP_BEFORE = "rise climb soar surge jump rally rebound recover mount escalate swell skyrocket rocket leap advance"
 UP_EITHER = "increase grow expand gain widen double triple quadruple accelerate"
 UP_OBJECT = "raise lift boost hike bolster buoy propel"
-DOWN_BEFORE = "fall plunge slump tumble sink slide plummet dwindle recede slip dip retreat ebb evaporate subside wane abate"
+DOWN_BEFORE = (
+    "fall plunge slump tumble sink slide plummet dwindle recede slip dip retreat ebb evaporate subside wane abate"
+)
 DOWN_EITHER = "decrease decline drop shrink narrow slow ease erode halve diminish moderate lessen shorten fade"
 DOWN_OBJECT = """cut reduce lower slash trim curb shave pare eliminate avoid avert prevent minimise minimize clear end
     resolve dismiss overcome allay dispel withstand settle"""
@@ -130,7 +132,9 @@ YARDSTICKS = """expectation estimate consensus forecast projection guidance targ
     hoped predicted forecasted budget prediction hope pencilled penciled expectations"""
 FEARED = "feared dreaded fears"
 BETTER = "better than;stronger than;beat;beats;beating;faster than;upper end of;high end of;outpaced"
-ABOVE = "above;ahead of;top;tops;topped;topping;exceed;exceeds;exceeded;exceeding;surpass;surpassed;surpasses;surpassing"
+ABOVE = (
+    "above;ahead of;top;tops;topped;topping;exceed;exceeds;exceeded;exceeding;surpass;surpassed;surpasses;surpassing"
+)
 BELOW = """below;short of;fell short of;falls short of;fall short of;falling short of;shy of;behind;trail;trailed;
     trailing;undershot;lower end of;low end of"""
 WORSE = "worse than;weaker than;miss;misses;missed;missing;slower than;poorer than"
@@ -141,7 +145,9 @@ COMPARING = "from;compared with;compared to;against;versus;vs;vs.;in comparison 
 BUTS = "but;however;yet;nevertheless;nonetheless"
 THOUGHS = "although;though;despite;notwithstanding;whereas;while;even though;in spite of;even as"
 OFFSETS = "offset;offset by;outweighed by;cancelled out;canceled out;balanced by"
-DEFINES = "defines;define;defined;explains;explain;describes;describe;covers;means;refers to;is stated;are stated;measured"
+DEFINES = (
+    "defines;define;defined;explains;explain;describes;describe;covers;means;refers to;is stated;are stated;measured"
+)
 SHARPLY = "sharply significantly substantially considerably markedly dramatically steeply heavily far much massive huge"
 SLIGHTLY = "slightly marginally somewhat modestly minor partly partially briefly temporarily"
 FORWARD = """will expect expects expecting forecast forecasts guidance outlook anticipate anticipates target targets projects
