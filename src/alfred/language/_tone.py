@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001, SIM905 -- marks as they are printed, words as they are read
 """The tone of one sentence, by words and a few rules of how sentences of finance are built.
 
 In order: figures that are compared, yardsticks that are beaten or missed, things that go up or down, then words with a
@@ -21,7 +22,7 @@ UNITS = {
     "trillion": 1e12, "cents": 0.01, "cent": 0.01, "percent": 1.0,
 }  # fmt: skip
 MARKS = frozenset(",;:()–—-")
-BE = frozenset("is are was were be been being remain remained remains stay stayed came come were".split())  # noqa: SIM905
+BE = frozenset("is are was were be been being remain remained remains stay stayed came come were".split())
 OWNS = frozenset(("its", "the", "their", "his", "her", "our", "a", "an"))
 HOPS = frozenset(("of", "in", "on", "for", "from", "by"))
 SMALL_IN_NAMES = frozenset(("of", "and", "&", "the", "for"))
@@ -161,7 +162,8 @@ def _figure(lower: list[str], at: int) -> tuple[float, bool] | None:
 
 def _clauses(texts: list[str], words: list[Word]) -> tuple[list[int], list[float]]:
     """Number of the clause, and weight, of each word."""
-    parts, weights = [], []
+    parts: list[int] = []
+    weights: list[float] = []
     part, though = 0, False
     for text, word in zip(texts, words, strict=True):
         if text in MARKS or word.clause in {"but", "though"}:
@@ -256,9 +258,10 @@ def _thing_after(read: _Sentence, at: int, reach: int) -> int | None:
         if read.parts[k] != read.parts[at]:
             return None
         if read.words[k].thing and k not in read.used:
-            while k + 1 < len(read.words) and read.words[k + 1].thing and read.parts[k + 1] == read.parts[at]:
-                k += 1
-            return k
+            last = k
+            while last + 1 < len(read.words) and read.words[last + 1].thing and read.parts[last + 1] == read.parts[at]:
+                last += 1
+            return last
     return None
 
 

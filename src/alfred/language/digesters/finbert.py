@@ -1,7 +1,7 @@
 """Reads by FinBERT (Araci, "FinBERT: financial sentiment analysis with pre-trained language models", 2019).
 
-No package has its weights, and Alfred fetches none: they have to lie on this machine, as safetensors. Where they do not,
-making the digester says so at once, without asking any server.
+No package has its weights, and Alfred fetches none: they have to lie on this machine, as safetensors. Where they do
+not, making the digester says so at once, without asking any server.
 """
 
 import json
@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -20,10 +19,9 @@ from alfred.core.digest import digest_of as digest_of_values
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import Settings
 from alfred.language._by_sentence import RULES, SentenceSettings, digest_of
-from alfred.language._tone import Tone, speaks_of_the_future
+from alfred.language._tone import Tone
 from alfred.language.contracts import Article, Digested, Usage
-from alfred.language.digesters._bert import CONFIG, WEIGHTS, load, rows
-from alfred.language.labelled import DECISIVE
+from alfred.language.digesters._bert import CONFIG, WEIGHTS, load, rows, tones
 
 REPOSITORY = "ProsusAI/finbert"
 PUBLISHED = date(2020, 12, 31)
@@ -35,7 +33,7 @@ class FinbertSettings(SentenceSettings):
 
     folder: Path | None = Field(
         default=None,
-        description="folder with config.json, vocabulary and model.safetensors; default the hub's cache on this machine",
+        description="folder with config.json, vocabulary and model.safetensors; default the hub's cache",
     )
     knowledge_cutoff: date = Field(default=PUBLISHED, description="last day of which the weights may have learnt")
 
@@ -81,9 +79,7 @@ class Finbert:
         if not texts:
             return []
         chances = rows(self._tokenizer, texts, self._chances)
-        scores = np.round(chances[:, self._good] - chances[:, self._bad], 4)
-        scores[np.abs(scores) <= DECISIVE] = 0.0
-        return [Tone(float(score), speaks_of_the_future(text)) for score, text in zip(scores, texts, strict=True)]
+        return tones(texts, chances[:, self._good], chances[:, self._bad])
 
     def _chances(self, pieces: torch.Tensor) -> torch.Tensor:
         return cast("torch.Tensor", self._network(input_ids=pieces).logits.softmax(dim=1))
