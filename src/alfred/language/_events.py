@@ -42,6 +42,6 @@ def event_of(title: str, sentences: Iterable[str]) -> Event:
     counts: Counter[Event] = Counter()
     body = "\n".join(sentences)
     for event, finder in FINDERS.items():
-        counts[event] = OF_TITLE * len(finder.findall(title)) + len(finder.findall(body))
+        counts[event] = len(finder.findall(body)) + (OF_TITLE * len(finder.findall(title)) if title else 0)
     event, most = max(counts.items(), key=lambda found: found[1])
     return event if most else "other"

@@ -126,7 +126,7 @@ def _look_up(lower: list[str], at: int) -> tuple[Word, int]:
 def _names(tokens: list[str]) -> set[int]:
     """Positions inside names: two or more capitalised words in a row; none in a headline, where all long words are."""
     capital = [token[0].isupper() and not token.isupper() for token in tokens]
-    if not any(token.islower() and len(token) > 4 for token in tokens):
+    if sum(capital) < 2 or not any(token.islower() and len(token) > 4 for token in tokens):
         return set()
     found: set[int] = set()
     begin = 0
