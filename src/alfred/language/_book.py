@@ -81,6 +81,8 @@ def book() -> Book:
         put(_forms(either, _verb), Word(direction=sign, finds="either"))
         put(_forms(object_, _verb), Word(direction=sign, finds="object"))
         put(_forms(beside, _same), Word(direction=sign, finds="beside"))
+    put([lists.UP_ADVERB], Word(direction=1, finds="before"))
+    put([lists.DOWN_ADVERB], Word(direction=-1, finds="before"))
     put(_forms(lists.GOOD_THINGS, _noun), Word(thing=1))
     put(_forms(lists.BAD_THINGS, _noun), Word(thing=-1))
     put(_phrases(lists.PHRASES_GOOD_THINGS), Word(thing=1))

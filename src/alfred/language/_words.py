@@ -73,6 +73,8 @@ DOWN_OBJECT = """cut reduce lower slash trim curb shave pare eliminate avoid ave
     end resolve dismiss overcome allay dispel withstand settle"""
 UP_BESIDE = "higher rising increasing growing mounting surging soaring more elevated additional greater climbing"
 DOWN_BESIDE = "lower falling decreasing declining shrinking fewer less smaller dwindling slowing sliding"
+UP_ADVERB = "up"
+DOWN_ADVERB = "down"
 UP_NOUNS = "rise increase growth jump surge climb rally gain uptick expansion acceleration hike upswing spike"
 DOWN_NOUNS = "drop decline decrease fall slump plunge dip contraction reduction slide tumble cut"
 """Directions, by where the thing that moves stands; nouns: "rise in costs"."""
@@ -121,7 +123,7 @@ EMPTY = """declined to comment;declines to comment;refused to comment;no comment
     best efforts;better known;best known;income statement;income tax;before tax;after tax;risk assessment;
     damage assessment;fair value;short-term;long-term;free of charge;not only;no doubt;crisis management;
     forward-looking statements;loss of luggage;strike price;share of;shares outstanding;best practice;
-    good standing;positive pressure;in good time;performance review;due to"""
+    up to;set up;made up;make up;    good standing;positive pressure;in good time;performance review;due to"""
 """Fixed expressions that carry no tone, whatever their words do elsewhere."""
 
 NEGATORS = """not no never neither nor none nothing cannot can't won't isn't aren't wasn't weren't don't doesn't
@@ -144,7 +146,8 @@ BELOW = """below;short of;fell short of;falls short of;fall short of;falling sho
 WORSE = "worse than;weaker than;miss;misses;missed;missing;slower than;poorer than"
 MORE = "higher than;larger than;more than;greater than;bigger than;deeper than"
 LESS = "lower than;smaller than;less than;fewer than;milder than"
-COMPARING = "from;compared with;compared to;against;versus;vs;vs.;in comparison with;in comparison to"
+COMPARING = """from;compared with;compared to;as compared to;as compared with;against;versus;vs;vs.;in comparison with;
+    in comparison to"""
 
 BUTS = "but;however;yet;nevertheless;nonetheless"
 THOUGHS = "although;though;despite;notwithstanding;whereas;while;even though;in spite of;even as"
