@@ -87,7 +87,7 @@ def _weigh_figures(read: Sentence, thing: int, new: int, at: int, old: int) -> N
     sign = read.words[thing].thing
     other = next((read.words[k].thing for k in range(at + 1, old) if read.words[k].thing), sign)
     low = _last_figure(read, new, new - 4) if read.texts[new - 1] in {"to", "and", "-", "–"} else None
-    in_range = low is not None and (read.figures[low] or (now, False))[0] <= before <= now
+    in_range = low is not None and low != old and (read.figures[low] or (now, False))[0] <= before <= now
     rise = 0.0 if in_range or now == before else math.copysign(1, now - before)
     spent = [k for k in range(thing, max(old, new)) if read.words[k].direction or (k > at and read.words[k].thing)]
     if other != sign:
