@@ -66,7 +66,7 @@ def _floats(*names: str) -> dict[str, pl.DataType]:
 
 TEXT, DAY, NUMBER = pl.String(), pl.Date(), pl.Float64()
 SPENT: dict[str, pl.DataType] = {
-    "prompt_tokens": pl.Int64(), "completion_tokens": pl.Int64(), "cost": NUMBER, "seconds": NUMBER, "tries": pl.Int64(),
+    "prompt_tokens": pl.Int64(), "completion_tokens": pl.Int64(), "tries": pl.Int64(), **_floats("cost", "seconds"),
 }  # fmt: skip
 
 TABLES: dict[str, Table] = {

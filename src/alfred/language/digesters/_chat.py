@@ -111,7 +111,7 @@ class Chat:
             BudgetError: the next try could exceed the budget.
         """
         body = {**self.request, "messages": list(messages), "response_format": dict(response_format)}
-        content = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
+        content = json.dumps(body).encode()
         # No tokenizer makes more tokens than there are bytes; the schema may be part of the prompt.
         size = sum(len(text.encode()) for message in messages for text in message.values())
         prompt = size + len(json.dumps(response_format).encode()) + FRAME_TOKENS

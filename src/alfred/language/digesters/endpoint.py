@@ -53,13 +53,16 @@ class EndpointSettings(Settings):
     log_probabilities: bool = Field(
         default=True, description="ask for probabilities of tokens, which put scores between the steps of a scale"
     )
-    temperature: NonNegativeFloat | None = Field(default=0.0, description="of the model; None leaves it to the server")
+    temperature: NonNegativeFloat = Field(default=0.0, description="of the model")
     max_tokens: PositiveInt = Field(default=500, description="tokens that an answer may have")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="what the server calls the limit of an answer"
     )
     extra: dict[str, JsonValue] = Field(
-        default={}, description="further fields of each request, such as reasoning_effort; None takes a field out"
+        default={}, description="further fields of each request, such as reasoning_effort"
+    )
+    leave_out: tuple[str, ...] = Field(
+        default=(), description="fields of the request that the server does not take, such as temperature"
     )
     most_characters: PositiveInt = Field(default=12_000, description="of an article's text that are read")
     usd_per_million_prompt_tokens: NonNegativeFloat | None = Field(
@@ -215,13 +218,14 @@ def make(settings: EndpointSettings) -> Endpoint:
 
 def _request(settings: EndpointSettings, model: str) -> dict[str, JsonValue]:
     likely: dict[str, JsonValue] = {"logprobs": True, "top_logprobs": 20} if settings.log_probabilities else {}
-    return {
+    fields = {
         "model": model,
         "temperature": settings.temperature,
         settings.max_tokens_field: settings.max_tokens,
         **likely,
         **settings.extra,
     }
+    return {name: value for name, value in fields.items() if name not in settings.leave_out}
 
 
 def _prices(settings: EndpointSettings, *, here: bool) -> Prices:
@@ -233,5 +237,5 @@ def _prices(settings: EndpointSettings, *, here: bool) -> Prices:
 
 def _version(settings: EndpointSettings, constrain: Constrain) -> str:
     """The prompt's version, and a few digits of a digest of all else that moves an answer."""
-    moving = {"log_probabilities", "temperature", "max_tokens", "extra", "most_characters"}
+    moving = {"log_probabilities", "temperature", "max_tokens", "extra", "leave_out", "most_characters"}
     return f"{_prompt.VERSION}-{constrain}-{digest_of(settings.model_dump(mode='json', include=moving))[:6]}"
