@@ -76,7 +76,7 @@ def digest_articles(
                     continue
                 progress.advance(TASK, note=report.note())
                 in_row = in_row + 1 if end.failed else 0
-                if in_row >= settings.most_failures:
+                if in_row >= settings.most_failures and not report.stopped:
                     report.stopped = f"{in_row} articles failed one after another, the last because: {end.failed}"
                     workers.stop()
     except KeyboardInterrupt:

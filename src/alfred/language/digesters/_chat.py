@@ -89,6 +89,7 @@ class Chat:
             timeout=httpx.Timeout(settings.silence_s, connect=min(settings.silence_s, 10.0)),
             limits=httpx.Limits(max_connections=max(1, self.patience.description.concurrency)),
             trust_env=self.trust_environment,
+            verify=self.url.startswith("https:"),  # certificates take time to load, and http has none
         )
         object.__setattr__(self, "_client", client)
 

@@ -155,7 +155,7 @@ class Refusal(Exception):  # noqa: N818 - control flow, never seen outside
 
 def _digest(reply: Reply, text: str) -> Digest:
     if reply.refusal:
-        raise Refusal(reply.refusal)
+        raise Refusal(reply.refusal.rstrip("."))
     try:
         return digest_of_answer(reply.content, text, reply.tokens)
     except Invalid as invalid:
