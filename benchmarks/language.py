@@ -2,9 +2,9 @@
 
     python benchmarks/language.py lexicon embedding
 
-Every digester reads every sentence as an article of its own, whose text is that sentence, and its sentiment becomes a
-class: positive above 0.2, negative below -0.2, neutral between. Each digester runs in a process of its own. Names may be
-followed by settings as JSON: 'endpoint={"model": "qwen2.5:7b"}'.
+Every digester reads every sentence as an article of its own, whose text is that sentence, and its sentiment becomes
+a class: positive above 0.2, negative below -0.2, neutral between. Each digester runs in a process of its own. Names may
+be followed by settings as JSON: 'endpoint={"model": "qwen2.5:7b"}'.
 """
 
 import argparse
@@ -107,8 +107,13 @@ def row_of(name: str, half: Half, found: Measured) -> str:
     low, high = interval(right)
     accuracy = f"{np.mean(right):.2f} ({low:.2f} to {high:.2f})"
     cost = f"{found.cost_usd / len(rows) * 1000:.2f}"
-    speed = f"{found.sentences_per_second:,.0f}" if found.sentences_per_second >= 10 else f"{found.sentences_per_second:.1f}"
-    return f"| {name} | {half} | {accuracy} | {macro_f1(rows, found.guessed):.2f} | {speed} | {found.memory_mb:,.0f} | {cost} |"
+    speed = (
+        f"{found.sentences_per_second:,.0f}"
+        if found.sentences_per_second >= 10
+        else f"{found.sentences_per_second:.1f}"
+    )
+    f1 = macro_f1(rows, found.guessed)
+    return f"| {name} | {half} | {accuracy} | {f1:.2f} | {speed} | {found.memory_mb:,.0f} | {cost} |"
 
 
 def by_case(half: Half, found: Measured) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 -- words are read as running text
 """Where an article speaks of the company, and how much it is about others."""
 
 import re
@@ -10,11 +11,11 @@ NamesOf = Mapping[str, Sequence[str]]
 EXCHANGES = r"(?:NYSE(?: American| Arca)?|NASDAQ(?:GS|GM|CM)?|AMEX|OTC(?:QB|QX|MKTS)?|LSE|TSX)"
 TICKER = re.compile(rf"(?:\$|\b{EXCHANGES}\s*:\s*)([A-Z][A-Z0-9]{{0,5}}(?:[.-][A-Z])?)\b", re.IGNORECASE)
 CORPORATION = re.compile(
-    r"\b((?:[A-Z][\w&'’-]*\s+){1,3})(?:Inc|Corp|Corporation|Ltd|Limited|PLC|plc|LLC|Co|Group|Holdings|AG|SA|NV|SE|AB|ASA|Oyj)\b"
+    r"\b((?:[A-Z][\w&'\u2019-]*\s+){1,3})(?:Inc|Corp|Corporation|Ltd|Limited|PLC|plc|LLC|Co|Group|Holdings|AG|SA|NV|SE|AB|ASA|Oyj)\b"
 )
 ENGLISH = frozenset(
-    "ALL ANY ARE BIG CAN CAR CEO CFO EAT FAST FOR FUN GO HAS IT KEY LOVE LOW MAIN NEW NOW ON ONE OPEN OR OUT PLAY REAL RUN "  # noqa: SIM905
-    "SAFE SEE SO TEAM TRUE TWO USA WELL YOU AI EPS IPO ETF GDP FDA SEC USD EUR".split()
+    "ALL ANY ARE BIG CAN CAR CEO CFO EAT FAST FOR FUN GO HAS IT KEY LOVE LOW MAIN NEW NOW ON ONE OPEN OR OUT PLAY REAL "
+    "RUN SAFE SEE SO TEAM TRUE TWO USA WELL YOU AI EPS IPO ETF GDP FDA SEC USD EUR".split()
 )
 """Tickers that are words too; like those of one or two letters they count only behind a dollar sign or an exchange."""
 

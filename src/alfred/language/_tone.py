@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001, SIM905 -- marks as they are printed, words as they are read
 """The tone of one sentence, by words and a few rules of how sentences of finance are built.
 
 In order: figures that are compared, yardsticks that are beaten or missed, things that go up or down, then words with a
@@ -12,7 +13,8 @@ from dataclasses import dataclass, field
 from alfred.language._book import MOST_WORDS, NOTHING, Word, book, first_words
 
 TOKEN = re.compile(
-    r"[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:%|[a-z]{1,2}\b)?|vs\.|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?–—]|-(?= )", re.IGNORECASE
+    r"[-−]?[$€£]?\d[\d,]*(?:\.\d+)?(?:%|[a-z]{1,2}\b)?|vs\.|[^\W\d_]+(?:['’-][^\W\d_]+)*|[,;:()?–—]|-(?= )",
+    re.IGNORECASE,
 )
 FIGURE = re.compile(r"([-−]?)([$€£]?)([\d,]*\d(?:\.\d+)?),?(%|[a-z]{0,2})$", re.IGNORECASE)
 UNITS = {
@@ -20,7 +22,7 @@ UNITS = {
     "trillion": 1e12, "cents": 0.01, "cent": 0.01, "percent": 1.0,
 }  # fmt: skip
 MARKS = frozenset(",;:()–—-")
-BE = frozenset("is are was were be been being remain remained remains stay stayed came come were".split())  # noqa: SIM905
+BE = frozenset("is are was were be been being remain remained remains stay stayed came come were".split())
 OWNS = frozenset(("its", "the", "their", "his", "her", "our", "a", "an"))
 HOPS = frozenset(("of", "in", "on", "for", "from", "by"))
 SMALL_IN_NAMES = frozenset(("of", "and", "&", "the", "for"))
@@ -85,6 +87,11 @@ def tone_of(sentence: str) -> Tone:
     return Tone(round(math.tanh(total * _whole_weight(read, sentence)), 6), forward)
 
 
+def speaks_of_the_future(sentence: str) -> bool:
+    """Whether a sentence speaks of what is to come."""
+    return any(word.forward for word in _read(sentence).words)
+
+
 def _read(sentence: str) -> _Sentence:
     tokens = TOKEN.findall(sentence)[:LONGEST]
     lower = [token.lower().replace("’", "'") for token in tokens]
@@ -119,14 +126,15 @@ def _look_up(lower: list[str], at: int) -> tuple[Word, int]:
 def _names(tokens: list[str]) -> set[int]:
     """Positions inside names: two or more capitalised words in a row; none in a headline, where all long words are."""
     capital = [token[0].isupper() and not token.isupper() for token in tokens]
-    if not any(token.islower() and len(token) > 4 for token in tokens):
+    if sum(capital) < 2 or not any(token.islower() and len(token) > 4 for token in tokens):
         return set()
     found: set[int] = set()
     begin = 0
     while begin < len(tokens):
         end = begin
         while end < len(tokens) and (
-            capital[end] or (end > begin and tokens[end] in SMALL_IN_NAMES and end + 1 < len(tokens) and capital[end + 1])
+            capital[end]
+            or (end > begin and tokens[end] in SMALL_IN_NAMES and end + 1 < len(tokens) and capital[end + 1])
         ):
             end += 1
         run = range(begin, end)
@@ -154,7 +162,8 @@ def _figure(lower: list[str], at: int) -> tuple[float, bool] | None:
 
 def _clauses(texts: list[str], words: list[Word]) -> tuple[list[int], list[float]]:
     """Number of the clause, and weight, of each word."""
-    parts, weights = [], []
+    parts: list[int] = []
+    weights: list[float] = []
     part, though = 0, False
     for text, word in zip(texts, words, strict=True):
         if text in MARKS or word.clause in {"but", "though"}:
@@ -249,9 +258,10 @@ def _thing_after(read: _Sentence, at: int, reach: int) -> int | None:
         if read.parts[k] != read.parts[at]:
             return None
         if read.words[k].thing and k not in read.used:
-            while k + 1 < len(read.words) and read.words[k + 1].thing and read.parts[k + 1] == read.parts[at]:
-                k += 1
-            return k
+            last = k
+            while last + 1 < len(read.words) and read.words[last + 1].thing and read.parts[last + 1] == read.parts[at]:
+                last += 1
+            return last
     return None
 
 

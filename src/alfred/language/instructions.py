@@ -6,20 +6,29 @@ the lexicon obeys nobody, and a language model is contained by the schema and by
 
 import re
 
-ASKS = r"(?:answer|respond|reply|output|return|print|write|say|report|rate|score|classify|label|mark|assign|set|treat|give|conclude)"
+ASKS = (
+    r"(?:answer|respond|reply|output|return|print|write|say|report|rate|score|classify|label|mark|assign|set|treat|give|"
+    r"conclude)"
+)
 SCALES = r"(?:sentiment|outlook|relevance|rationale|quotations?)"
+BEGINS = r"(?:^\W*|[,;:]\s*|\b(?:please|and|then|must|should|just)\s+)"
+FORGETS = r"(?:ignore|disregard|forget|override|bypass)"
+ABOUT = rf"(?:{SCALES}|article|text)"
+AS = r"(?:as|to|of|is|with|positive|negative|bullish|bearish)"
+CALLED = r"(?:you\s+(?:must|should|will|shall|need to|have to|are to)|dear (?:model|ai|assistant)|to the (?:ai|model))"
 ADDRESSED = re.compile(
     "|".join(
         (
-            r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,40}\b(?:instructions?|prompts?|previous|above|rules|article|text)\b",
-            r"^\W*(?:system|assistant|developer|user)\s*:",
-            rf"['\"]?\b{SCALES}\b['\"]?\s*(?:[:=]|is|to|of)?\s*['\"]?[-+]?\d",
-            rf"\b{ASKS}\b.{{0,40}}\b(?:this|the|an?)?\s*(?:{SCALES}|article|text)\b.{{0,40}}\b(?:as|to|of|is|with|positive|negative|bullish|bearish)\b",
-            rf"\b{ASKS}\b.{{0,20}}\b(?:this|the)\s+company\s+as\b",
-            rf"\b(?:answer|respond|reply|output|print)\s+(?:only\s+|just\s+)?(?:with\b|[-+]?\d|again\b|in json\b)",
-            rf"\b(?:you|dear (?:model|ai|assistant)|to the (?:ai|model))\b.{{0,60}}\b{ASKS}\b",
-            r"\byou are (?:now )?an? ",
-            r"^\W*(?:instructions?|response|new task)\s*:",
+            rf"\b{FORGETS}\b.{{0,40}}\b(?:instructions?|prompts?|previous|above|rules|article|text)\b",
+            r"^\W*(?:system|assistant|developer|user|instructions?|response|new task)\s*:",
+            rf"\b{SCALES}\b['\"]?\s*[:=]\s*['\"]?[-+]?\d",
+            r"\b(?:sentiment|relevance)\s+(?:is|to|of)?\s*[-+]?\d",
+            rf"{BEGINS}{ASKS}\b.{{0,40}}\b{ABOUT}\b.{{0,40}}\b{AS}\b",
+            rf"{BEGINS}{ASKS}\b.{{0,40}}\b(?:positive|negative|bullish|bearish)\s+{SCALES}\b",
+            rf"{BEGINS}{ASKS}\b.{{0,20}}\b(?:this|the|every|each)\s+(?:company\s+as|statement\s+as)\b",
+            r"\b(?:answer|respond|reply|output|print)\s+(?:only\s+|just\s+)?(?:with\b|[-+]?\d|again\b|in json\b)",
+            rf"\b{CALLED}\b.{{0,60}}\b{ASKS}\b",
+            r"\byou are (?:now an? |an? (?:ai|assistant|language model|helpful))",
             r"\[/?inst\]|<\|\w*\|>|\bend of (?:article|document|text)\b",
         )
     ),
@@ -27,6 +36,16 @@ ADDRESSED = re.compile(
 )
 
 
+HINTS = (
+    "ignore", "disregard", "forget", "override", "bypass", "system", "assistant", "developer", "user", "instruction",
+    "response", "new task", "sentiment", "outlook", "relevance", "rationale", "quotation", "article", "text",
+    "company as", "statement as", "answer", "respond", "reply", "output", "print", "you", "dear ", "to the ", "inst]",
+    "<|", "document",
+)  # fmt: skip
+"""One of these stands in whatever the pattern finds; looking for them is ten times as fast."""
+
+
 def addressed_to_the_reader(sentence: str) -> bool:
     """Whether a sentence asks its reader for an answer, a score, or to forget what it was asked for."""
-    return ADDRESSED.search(sentence) is not None
+    small = sentence.lower()
+    return any(hint in small for hint in HINTS) and ADDRESSED.search(sentence) is not None

@@ -1,8 +1,8 @@
 """Sentences of finance with the class that a reader gives them, written for Alfred, free to use like all of it.
 
-Two halves, each with as many positive as neutral and negative ones: `development`, on which digesters may be tuned and
-trained, and `held_out`, which only measures. Both were written before the first digester, by those who wrote the lexicon
-too: figures on either say less than ones on sentences of strangers.
+Two halves, each with as many positive as neutral and negative ones: `development`, on which digesters may be tuned
+and trained, and `held_out`, which only measures. Both were written before the first digester, by those who wrote the
+lexicon too: figures on either say less than ones on sentences of strangers.
 """
 
 import functools
