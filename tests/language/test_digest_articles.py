@@ -24,6 +24,7 @@ from service import Answer, Seen, serving
 
 from alfred.core.calendar import close_instants
 from alfred.core.errors import BudgetError, ConfigError, DataError, DigestError
+from alfred.lake.place import opened
 from alfred.lake.store import Lake
 from alfred.language.contracts import Article, Digest, Digested, FailedDigestError, Usage
 from alfred.language.records import DigestReport, RunSettings, cost_text
@@ -240,6 +241,18 @@ def test_paid_digests_are_written_in_small_groups(lake: Lake, monkeypatch: pytes
     assert sizes == [2, 2, 2]
 
 
+def test_many_small_writes_are_put_together(lake: Lake) -> None:
+    write_articles(lake, 40)
+    settings = RunSettings(group_paid=1, compact_after=10)
+    digest_articles(lake, Reader(usage=Usage(prompt_tokens=1)), settings=settings)
+    assert len(list((Path(lake.root) / "digests").glob("*.parquet"))) >= 40  # nothing is deleted
+    table = opened(lake.root, "digests")
+    assert table is not None
+    assert len(table.file_uris()) <= 10
+    assert len(stored(lake)) == 40
+    assert counts(digest_articles(lake, Reader())) == (0, 0, 40, 0)
+
+
 def test_as_many_articles_are_under_way_as_the_digester_likes(lake: Lake) -> None:
     meeting = threading.Barrier(3, timeout=20)
 
@@ -313,6 +326,7 @@ sys.path.insert(0, sys.argv[1])
 from model_server import endpoint
 from alfred.language.run import digest_articles
 from alfred.language.records import RunSettings
+from alfred.lake.place import opened
 from alfred.lake.store import Lake
 reader = endpoint(sys.argv[2], concurrency=2)
 try:

@@ -23,6 +23,7 @@ class RunSettings(Settings):
     Attributes:
         group_s, group_paid, group_free: what has come is written after so many seconds, digests that took tokens, or
             digests that took none.
+        compact_after: writes after which the table is put together again; many small files make each write slower.
         most_failures: after so many failures one after another the rest is left for another call.
     """
 
@@ -30,6 +31,7 @@ class RunSettings(Settings):
     group_paid: PositiveInt = 16
     group_free: PositiveInt = 5_000
     most_failures: PositiveInt = 25
+    compact_after: PositiveInt = 128
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Writer:
         self._digests: list[dict[str, object]] = []
         self._failures: list[dict[str, object]] = []
         self._paid = 0
+        self._writes = 0
         self._written_at = time.monotonic()
 
     def take(self, end: End | None) -> None:
@@ -137,6 +140,11 @@ class Writer:
                 schema = table(name).schema
                 self._lake.write(name, pl.DataFrame(rows, schema={column: schema[column] for column in rows[0]}))
                 rows.clear()
+                self._writes += 1
+        if self._writes >= self._settings.compact_after:
+            for name in ("digests", "failed_digests"):
+                self._lake.compact(name)
+            self._writes = 0
         self._paid = 0
         self._written_at = time.monotonic()
 
