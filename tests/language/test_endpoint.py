@@ -325,6 +325,15 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert KEY not in caplog.text
 
 
+def test_a_key_for_forms_sake_hides_no_words(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALFRED_LLM_KEY", "none")
+    service.on(PATH, said({**GOOD, "relevance": "none", "rationale": "There is none."}))
+    with closing(endpoint(service.url)) as reader:
+        digest = reader.digest(base(), "HRLW").digest
+    assert (digest.relevance, digest.rationale) == (0.0, "There is none.")
+    assert service.seen[0].headers["Authorization"] == "Bearer none"
+
+
 def test_a_key_of_one_service_is_not_sent_to_another(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.on(PATH, said(GOOD))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
@@ -392,7 +401,7 @@ def test_a_budget_in_usd_counts_by_the_prices(service: Service) -> None:
         assert caught.value.usage.cost_usd == pytest.approx((900 * 2 + 180 * 10) / 1e6)
         assert reader.chat.budget.usd == pytest.approx(caught.value.usage.cost_usd)
     with closing(endpoint(service.url, budget_usd=0.0118, **prices)) as reader:
-        with pytest.raises(FailedDigestError, match="after 1 invalid answers: the next request could exceed") as caught:
+        with pytest.raises(FailedDigestError, match="before the budget ended: the next request could exceed") as caught:
             reader.digest(base(), "HRLW")
         assert caught.value.usage.prompt_tokens == 300
 

@@ -40,7 +40,7 @@ def digest(
 
     What was digested before, by the same digester, model and version of its prompt, is not asked for again. Stop it
     with Ctrl-C, or lose the machine: the same command goes on where it stopped, and takes up what failed. The exit
-    code is 2 if anything was left.
+    code is 2 if anything failed, or a budget or too many failures ended it.
 
     The lexicon needs nothing and costs nothing. The endpoint asks a language model at any server that speaks the
     OpenAI protocol: Ollama, vLLM, llama.cpp, a hosted one. The environment names it (ALFRED_LLM_URL,

@@ -9,7 +9,7 @@ from alfred.core.digest import digest_of
 from alfred.language.digesters._schema import EVENTS, SCALES
 
 VERSION = "1"
-"""Raised with every change of what is said here or of what `_schema` asks for."""
+"""Raised when the article is put differently, or its text is cleaned differently; rules and schema count anyway."""
 
 Message = dict[str, str]
 

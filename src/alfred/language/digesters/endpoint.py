@@ -16,7 +16,8 @@ from pydantic import Field, JsonValue, NonNegativeFloat, PositiveFloat, Positive
 from alfred.core.digest import digest_of
 from alfred.core.errors import BudgetError, ConfigError, DigestError, FetchError
 from alfred.core.settings import Settings
-from alfred.lake.keys import key_of
+from alfred.lake.contracts import ProviderDescription
+from alfred.lake.keys import LEAST_PLAIN, key_of
 from alfred.lake.web import Patience, WebSettings
 from alfred.language.budget import Budget, Prices
 from alfred.language.contracts import UNKNOWN_CUTOFF, Article, Digest, Digested, FailedDigestError, Usage
@@ -134,7 +135,7 @@ class Endpoint:
             except BudgetError as error:
                 if tries == 1 and not spent.prompt_tokens:
                     raise
-                raise FailedDigestError(f"after {tries - 1} invalid answers: {error}", usage()) from None
+                raise FailedDigestError(f"no valid digest came before the budget ended: {error}", usage()) from None
             except Refusal as refusal:
                 raise FailedDigestError(f"{self.model} refused to answer: {refusal}.", usage()) from None
         raise FailedDigestError(f"{self.model} gave no valid digest in {tries} tries; last: {reason}.", usage())
@@ -198,7 +199,7 @@ def make(settings: EndpointSettings) -> Endpoint:
     constrain: Constrain = settings.constrain or ("sentences" if here else "words")
     chat = Chat(
         url=f"{base}/chat/completions",
-        key=key_of(description),
+        key=_key(description),
         request=_request(settings, model),
         patience=Patience(description, settings.patience),
         budget=Budget(_prices(settings, here=here), settings.budget_tokens, settings.budget_usd),
@@ -214,6 +215,15 @@ def make(settings: EndpointSettings) -> Endpoint:
         constrain=constrain,
         most_characters=settings.most_characters,
     )
+
+
+def _key(description: ProviderDescription) -> str:
+    """The key from the environment, from now on hidden wherever it turns up.
+
+    What local servers are given for form's sake ("none", "ollama") is no secret, and hiding it would hide words.
+    """
+    key = os.environ.get(description.key_variable, "").strip()
+    return key_of(description) if len(key) >= LEAST_PLAIN else key
 
 
 def _request(settings: EndpointSettings, model: str) -> dict[str, JsonValue]:
@@ -236,6 +246,7 @@ def _prices(settings: EndpointSettings, *, here: bool) -> Prices:
 
 
 def _version(settings: EndpointSettings, constrain: Constrain) -> str:
-    """The prompt's version, and a few digits of a digest of all else that moves an answer."""
+    """The prompt's version, and a few digits of a digest of all that moves an answer."""
     moving = {"log_probabilities", "temperature", "max_tokens", "extra", "leave_out", "most_characters"}
-    return f"{_prompt.VERSION}-{constrain}-{digest_of(settings.model_dump(mode='json', include=moving))[:6]}"
+    asked = settings.model_dump(mode="json", include=moving)
+    return f"{_prompt.VERSION}-{constrain}-{digest_of(asked, json_schema(), _prompt.RULES)[:8]}"
