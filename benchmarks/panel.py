@@ -317,7 +317,7 @@ def generate_lake(folder: Path, size: Size) -> None:
     articles = lake.asof(datetime.now(UTC)).articles()
     scores = np.random.default_rng(0).random((3, len(articles)))
     drawn = dict(zip(("relevance", "sentiment", "outlook"), scores * [[1], [2], [2]] - [[0], [1], [1]], strict=True))
-    keys = {"digester": pl.lit("random"), "prompt_version": pl.lit("1")}
+    keys = {"digester": pl.lit("random"), "prompt_version": pl.lit("1"), "model": pl.lit("random")}
     numbers = {name: pl.Series(values) for name, values in drawn.items()}
     lake.write("digests", articles.select("article_id", "known_at", "source", **keys, **numbers))
 

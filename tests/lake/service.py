@@ -84,6 +84,7 @@ def serving() -> Iterator[Service]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or every answer waits 40 ms for an acknowledgement
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)

@@ -142,6 +142,7 @@ READERS: list[tuple[str, Callable[[View], pl.DataFrame]]] = [
     ("earnings", lambda view: view.earnings()),
     ("insider", lambda view: view.insider()),
     ("articles", lambda view: view.articles(since=LATE)),
+    ("failed_digests", lambda view: view.failed_digests()),
     ("members", lambda view: view.members("sp500")),
     ("quarantine", lambda view: view.quarantine()),
     ("findings", lambda view: view.findings()),
@@ -168,7 +169,7 @@ def test_coverage_counts_by_table_and_source(lake: Lake) -> None:
     lake.write("bars", rows(bar, {**bar, "date": "2020-01-06"}, {**bar, "symbol": "B", "source": "other"}))
     lake.write("members", rows({"index": "dow", "symbol": "A", "from": "2010-01-04", "known": "2010-01-04"}))
     lake.write("series", rows({"series": "^X", "date": "2020-01-02", "value": 1.0, "known": "2020-01-02"}))
-    digest = {"article_id": "x", "digester": "d", "prompt_version": "1", "known": "2020-01-02"}
+    digest = {"article_id": "x", "digester": "d", "prompt_version": "1", "model": "m", "known": "2020-01-02"}
     lake.write("digests", rows(digest))
     assert lake.asof(LATE).coverage().rows() == [
         ("bars", "other", 1, 1, dt.date(2020, 1, 2), dt.date(2020, 1, 2)),

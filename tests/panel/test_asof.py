@@ -170,17 +170,29 @@ def test_a_quarter_without_a_day_was_announced_when_it_was_first_known() -> None
     assert announcements(earnings(rows))["announced"].to_list() == [day(4, 21), day(4, 21)]
 
 
-def digests(*pairs: tuple[str, str]) -> pl.DataFrame:
-    return pl.DataFrame(pairs, schema=["digester", "prompt_version"], orient="row")
+def digests(*who: tuple[str, str] | tuple[str, str, str]) -> pl.DataFrame:
+    rows = [(*one, "m")[:3] for one in who]
+    return pl.DataFrame(rows, schema=["digester", "prompt_version", "model"], orient="row")
 
 
 def test_a_digester_is_chosen_by_name_and_version() -> None:
     rows = digests(("lexicon", "2"), ("lexicon", "10"), ("finbert", "1"), ("lexicon", "2"))
-    assert of_digester(rows, "lexicon").rows() == [("lexicon", "10")]
-    assert of_digester(rows, "lexicon/2").rows() == [("lexicon", "2"), ("lexicon", "2")]
-    assert of_digester(rows, "finbert").rows() == [("finbert", "1")]
+    assert of_digester(rows, "lexicon").rows() == [("lexicon", "10", "m")]
+    assert of_digester(rows, "lexicon/2").rows() == [("lexicon", "2", "m"), ("lexicon", "2", "m")]
+    assert of_digester(rows, "finbert").rows() == [("finbert", "1", "m")]
     assert len(of_digester(digests(("lexicon", "2"), ("lexicon", "2")), "")) == 2
     assert of_digester(digests(), "lexicon").is_empty()
+
+
+def test_a_digester_with_several_models_is_chosen_by_model_too() -> None:
+    rows = digests(("endpoint", "1", "org/small"), ("endpoint", "2", "org/small"), ("endpoint", "2", "large"))
+    assert of_digester(rows, "endpoint/1").rows() == [("endpoint", "1", "org/small")]
+    assert of_digester(rows, "endpoint/2/org/small").rows() == [("endpoint", "2", "org/small")]
+    for unclear in ("endpoint", "endpoint/2"):
+        with pytest.raises(ConfigError, match=r"by endpoint/2/large, endpoint/2/org/small, and one of them"):
+            of_digester(rows, unclear)
+    with pytest.raises(ConfigError, match=r"by endpoint/1, endpoint/2/large, endpoint/2/org/small, and one"):
+        of_digester(rows, "")
 
 
 def test_several_digesters_ask_for_a_choice() -> None:

@@ -237,7 +237,7 @@ def test_a_symbol_without_filings_for_long_is_not_taken_for_one_without_trades()
 def digest(number: int, known: str, *scores: float | None, published: str | None = None, version: str = "1") -> dict:
     relevance, sentiment, outlook = scores
     return {
-        "article_id": str(number), "digester": "lexicon", "prompt_version": version, "symbol": "A",
+        "article_id": str(number), "digester": "lexicon", "prompt_version": version, "model": "m", "symbol": "A",
         "relevance": relevance, "sentiment": sentiment, "outlook": outlook, "known_at": at(known),
         "published_at": at(published or known),
     }  # fmt: skip
@@ -300,7 +300,8 @@ def scored(articles: pl.DataFrame) -> pl.DataFrame:
     share = [(pl.col("article_id").hash(seed) % 1000 / 1000).alias(name) for seed, name in enumerate("abc")]
     return articles.with_columns(share).select(
         "article_id", "symbol", "published_at", "known_at", "source", digester=pl.lit("test"),
-        prompt_version=pl.lit("1"), relevance="a", sentiment=2 * pl.col("b") - 1, outlook=2 * pl.col("c") - 1,
+        prompt_version=pl.lit("1"), model=pl.lit("m"), relevance="a", sentiment=2 * pl.col("b") - 1,
+        outlook=2 * pl.col("c") - 1,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def digests(articles: pl.DataFrame) -> pl.DataFrame:
     share = [(pl.col("article_id").hash(seed) % 1000 / 1000).alias(name) for seed, name in enumerate("abc")]
     scored = articles.with_columns(share).select(
         "article_id", "symbol", "published_at", "known_at", "source",
-        digester=pl.lit("test"), prompt_version=pl.lit("1"), relevance="a",
+        digester=pl.lit("test"), prompt_version=pl.lit("1"), model=pl.lit("m"), relevance="a",
         sentiment=2 * pl.col("b") - 1, outlook=2 * pl.col("c") - 1,
     )  # fmt: skip
     return scored.with_columns(

@@ -148,6 +148,10 @@ class Lake:
             deleted[name] = self._settled(name, partial(_vacuum, keep_days, kept))
         return deleted
 
+    def compact(self, name: str) -> None:
+        """Write a table anew in few files sorted by key, as after many small writes; nothing is deleted."""
+        self._settled(name, partial(_sort, table(name)))
+
     def versions(self) -> dict[str, int]:
         """Current version of every table that exists."""
         tables = {name: opened(self.root, name) for name in sorted(TABLES)}

@@ -65,6 +65,9 @@ def _floats(*names: str) -> dict[str, pl.DataType]:
 
 
 TEXT, DAY, NUMBER = pl.String(), pl.Date(), pl.Float64()
+SPENT: dict[str, pl.DataType] = {
+    "prompt_tokens": pl.Int64(), "completion_tokens": pl.Int64(), "tries": pl.Int64(), **_floats("cost", "seconds"),
+}  # fmt: skip
 
 TABLES: dict[str, Table] = {
     table.name: table
@@ -118,12 +121,24 @@ TABLES: dict[str, Table] = {
             },
         ),
         Table(
+            # known_at is the article's: a digest counts from when its article did, whenever it was made, and
+            # knowledge_cutoff tells what its model may have known of the time after (null: nothing; 9999-12-31: not
+            # said). quotations: a JSON list. text_digest: of what was read, so that a corrected article is read again.
+            # cost in USD, null where the price is not known; seconds, tokens and cost of all tries.
             "digests",
-            key={"article_id": TEXT, "digester": TEXT, "prompt_version": TEXT},
+            key={"article_id": TEXT, "digester": TEXT, "prompt_version": TEXT, "model": TEXT},
             values={
-                **_floats("relevance", "sentiment", "outlook"), "rationale": TEXT, "knowledge_cutoff": DAY,
-                "cost": NUMBER,
+                **_floats("relevance", "sentiment", "outlook"), "event": TEXT, "rationale": TEXT, "quotations": TEXT,
+                "knowledge_cutoff": DAY, **SPENT, "digested_at": INSTANT, "text_digest": TEXT,
             },
+        ),
+        Table(
+            # Articles that could not be digested, each time that it was tried: what failed may have cost too.
+            "failed_digests",
+            key={
+                "article_id": TEXT, "digester": TEXT, "prompt_version": TEXT, "model": TEXT, "failed_at": INSTANT,
+            },
+            values={"reason": TEXT, **SPENT},
         ),
         Table("members", key={"index": TEXT, "symbol": TEXT, "from": DAY}, values={"to": DAY}),
         Table(

@@ -143,6 +143,17 @@ class View:
         about = self.articles(symbols).select("article_id", "symbol", "published_at")
         return self._rows("digests").join(about, on="article_id", how="inner", maintain_order="left")
 
+    def digest_keys(self) -> pl.DataFrame:
+        """Key of every digest, and `text_digest`, which names what was read: what need not be digested again."""
+        columns = [*table("digests").key, "text_digest"]
+        if "digests" not in self.versions:
+            return pl.DataFrame(schema={name: table("digests").schema[name] for name in columns})
+        return self._collected("digests", self._existing("digests", None).select(columns))
+
+    def failed_digests(self) -> pl.DataFrame:
+        """Articles that could not be digested, each time that it was tried, sorted by the table's key."""
+        return self._rows("failed_digests")
+
     def members(self, index: str | None = None) -> pl.DataFrame:
         """Spells of membership of one index or of all, sorted by index, symbol, from.
 

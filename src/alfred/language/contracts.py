@@ -10,6 +10,11 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from alfred.core.errors import DigestError
+
+UNKNOWN_CUTOFF = date.max
+"""Knowledge cutoff of a model that declares none: it may have learnt of anything, so every article is before it."""
+
 Event = Literal[
     "earnings", "guidance", "merger", "product", "legal", "management", "financing", "dividend", "rating", "operations",
     "market", "other",
@@ -45,7 +50,7 @@ class Usage:
 
     Attributes:
         prompt_tokens, completion_tokens: 0 for a digester without a language model.
-        cost_usd: 0 where nobody charges.
+        cost_usd: 0 where nobody charges; NaN where the price is not known.
         seconds: wall time, tries included.
         tries: answers that were asked for until one was valid.
     """
@@ -87,6 +92,14 @@ class Digested:
     usage: Usage = Usage()
 
 
+class FailedDigestError(DigestError):
+    """A digest that did not come about, and what it took nevertheless."""
+
+    def __init__(self, message: str, usage: Usage) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
 class Digester(Protocol):
     """Reads articles, each by itself: the same article gives the same digest whatever was read before.
 
@@ -94,7 +107,8 @@ class Digester(Protocol):
         name: of its file, such as "lexicon", "endpoint".
         model: what reads: version of the word lists, or the language model's name.
         prompt_version: version of everything else that a digest depends on: prompt, schema, cleaning of the text.
-        knowledge_cutoff: last day of which the model may have learnt; None where it learnt nothing of the world.
+        knowledge_cutoff: last day of which the model may have learnt; None where it learnt nothing of the world,
+            `UNKNOWN_CUTOFF` where nobody said.
         concurrency: how many articles it likes to be handed at the same time, from as many threads.
     """
 
@@ -108,6 +122,7 @@ class Digester(Protocol):
         """What the article says about the company `symbol`.
 
         Raises:
-            DigestError: no valid digest came about; the message says why, and names no secret.
+            DigestError: no valid digest came about; the message says why, and names no secret. It is a
+                FailedDigestError where the tries took something.
             BudgetError: the next digest could cost more than is left.
         """

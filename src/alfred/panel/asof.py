@@ -176,30 +176,34 @@ def announcements(earnings: pl.DataFrame) -> pl.DataFrame:
 
 
 def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
-    """Rows of one digester in one version of its prompt.
+    """Rows of one digester with one model in one version of its prompt.
 
     Args:
         digests: rows of the table, perhaps of several digesters.
-        digester: "name/version", or "name" for its last version (2 before 10), or "" where there is only one.
+        digester: "name/version/model", or "name/version" where one model read, or "name" for the last version (2
+            before 10), or "" where there is only one of all.
 
     Raises:
-        ConfigError: there is none of that name, or none is named and there are several.
+        ConfigError: there is none of that name, or several fit.
     """
-    pairs = digests.select("digester", "prompt_version").unique().rows()
-    there = sorted(pairs, key=lambda pair: (pair[0], _natural(pair[1])))
-    names = [f"{name}/{version}" for name, version in there]
+    columns = ["digester", "prompt_version", "model"]
+    there = sorted(digests.select(columns).unique().rows(), key=lambda row: (row[0], _natural(row[1]), row[2]))
     if not there:
         return digests
-    if not digester and len(there) > 1:
+    matching = [row for row in there if digester in {"", *("/".join(row[:at]) for at in (1, 2, 3))}]
+    if not matching:
+        known = {"/".join(row[:at]) for row in there for at in (1, 2, 3)}
+        raise ConfigError(f"panel.digester: no article was digested by {digester!r}; {suggestion(digester, known)}")
+    if digester:
+        matching = [row for row in matching if row[:2] == matching[-1][:2]]
+    if len(matching) > 1:
+        short = {row: sum(row[:2] == other[:2] for other in there) == 1 for row in matching}
+        names = ["/".join(row[:2] if short[row] else row) for row in matching]
         raise ConfigError(
             f"articles were digested by {', '.join(names)}, and one of them must be chosen: set panel.digester to it."
         )
-    matching = [pair for pair, name in zip(there, names, strict=True) if digester in {"", pair[0], name}]
-    if not matching:
-        known = {*names, *(name for name, _ in there)}
-        raise ConfigError(f"panel.digester: no article was digested by {digester!r}; {suggestion(digester, known)}")
-    name, version = matching[-1]
-    return digests.filter((pl.col("digester") == name) & (pl.col("prompt_version") == version))
+    chosen = (pl.col(name) == value for name, value in zip(columns, matching[0], strict=True))
+    return digests.filter(pl.all_horizontal(chosen))
 
 
 def split_ratios(actions: pl.DataFrame, names: Sequence[str], since: Dates, dates: Dates) -> Floats:

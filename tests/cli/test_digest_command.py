@@ -1,0 +1,127 @@
+import datetime as dt
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "language"))
+from model_server import GOOD, KEY, PATH, said
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "lake"))
+from service import Answer, Service, serving
+
+from alfred.cli.main import app
+from alfred.core.home import home
+from alfred.lake.store import Lake
+
+LATE = dt.datetime(2040, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def lake() -> Lake:
+    made = Lake(home().lake)
+    at = [dt.datetime(2020, 1, day, 12, tzinfo=dt.UTC) for day in range(1, 6)]
+    made.write(
+        "articles",
+        pl.DataFrame(
+            {
+                "article_id": [f"n{day}" for day in range(1, 6)],
+                "symbol": ["A", "A", "B", "A", "B"],
+                "published_at": at,
+                "known_at": at,
+                "title": "Outlook raised",
+                "text": "The company raised its outlook for the full year.",
+                "source": "wire",
+            }
+        ),
+    )
+    return made
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    with serving() as running:
+        running.on(PATH, said(GOOD))
+        monkeypatch.setenv("ALFRED_LLM_URL", f"{running.url}/v1")
+        monkeypatch.setenv("ALFRED_LLM_MODEL", "tiny")
+        monkeypatch.setenv("ALFRED_LLM_KEY", KEY)
+        yield running
+
+
+def call(*words: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["digest", *words])
+    assert KEY not in result.output
+    return result.exit_code, flat(result.stdout), flat(result.stderr)
+
+
+def flat(text: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+@pytest.mark.usefixtures("lake")
+def test_the_lexicon_digests_without_being_set_up() -> None:
+    code, out, err = call()
+    assert code == 0, err
+    assert re.fullmatch(r"lexicon/\S+ \(\S+\): 5 digested, 0 failed, 0 were there, 0 left. ", out)
+    assert ": 0 digested, 0 failed, 5 were there, 0 left." in call()[1]
+    assert ": 0 digested, 0 failed, 1 were there, 0 left." in call("--symbols", "B", "--until", "2020-01-04")[1]
+
+
+def test_a_model_digests_with_cost_and_goes_on_where_it_stopped(lake: Lake, service: Service) -> None:
+    home().root.joinpath("language.toml").write_text(
+        'knowledge_cutoff = "unused"\n[endpoint]\nusd_per_million_prompt_tokens = 10.0\nconcurrency = 1\n'
+    )
+    words = ("--digester", "endpoint", "--since", "2020-01-02", "--set", "usd_per_million_completion_tokens=50")
+    code, out, err = call(*words, "--most", "1")
+    assert code == 0, err
+    assert ": 1 digested, 0 failed, 0 were there, 3 left. This call took 360 tokens: 0.0060 USD." in out
+    assert "tiny declares no knowledge cutoff" in err
+    assert "360 tokens, 0.0060 USD" in err
+    code, out, err = call(*words, "--set", "knowledge_cutoff=2024-06-30")
+    assert (code, ": 3 digested, 0 failed, 1 were there, 0 left." in out) == (0, True)
+    assert "cutoff" not in err
+    assert len(service.seen) == 4
+    cutoffs = lake.asof(LATE).digests()["knowledge_cutoff"].to_list()
+    assert sorted(cutoffs) == [dt.date(2024, 6, 30)] * 3 + [dt.date(9999, 12, 31)]
+
+
+@pytest.mark.usefixtures("lake")
+def test_a_budget_stops_the_call_and_says_so(service: Service) -> None:
+    code, out, _ = call("--digester", "endpoint", "--budget-tokens", "3700", "--set", "concurrency=1")
+    assert code == 2
+    done = int(re.search(r": (\d+) digested", out).group(1))  # type: ignore[union-attr]
+    assert 1 <= done < 5
+    assert "Stopped: the next request could exceed the budget:" in out
+    assert len(service.seen) == done
+    code, out, _ = call("--digester", "endpoint", "--budget-tokens", "10")
+    assert f": 0 digested, 0 failed, {done} were there, {5 - done} left." in out
+
+
+@pytest.mark.usefixtures("lake")
+def test_failures_are_shown_and_tried_again(service: Service) -> None:
+    service.on(PATH, Answer("broken", status=400))
+    code, out, _ = call("--digester", "endpoint", "--symbols", "B")
+    assert (code, "0 digested, 2 failed" in out) == (2, True)
+    assert "Failed, to be tried again by the same command: n3: 127.0.0.1" in out
+    service.on(PATH, said(GOOD))
+    assert "2 digested, 0 failed" in call("--digester", "endpoint", "--symbols", "B")[1]
+
+
+@pytest.mark.usefixtures("lake")
+def test_what_cannot_work_is_one_sentence(service: Service) -> None:
+    assert "there is no 'lexikon' among the digesters; did you mean 'lexicon'?" in call("--digester", "lexikon")[2]
+    assert "did you mean 'model'?" in call("--digester", "endpoint", "--set", "modell=x")[2]
+    assert "'yesterday' is not a date" in call("--since", "yesterday")[2]
+    assert "the lake holds no articles about ZZZ" in call("--symbols", "ZZZ")[2]
+    service.on(PATH, Answer(json.dumps({"error": f"bad {KEY}"}), status=401))
+    code, _, err = call("--digester", "endpoint")
+    assert (code, "refuses the key: status 401" in err) == (2, True)
+    home().root.joinpath("language.toml").write_text("endpoint = 3\n")
+    assert "endpoint is no section; write [endpoint] above" in call("--digester", "endpoint")[2]
+    home().root.joinpath("language.toml").write_text("= 3\n")
+    assert "language.toml is no readable TOML file" in call()[2]
