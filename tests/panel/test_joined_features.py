@@ -12,8 +12,9 @@ from alfred.core.errors import ConfigError
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.lake.tables import INSTANT, TABLES
+from alfred.language.stories import stories
 from alfred.panel.features import earnings, insiders, language, macro
-from alfred.panel.sources import FillDays, Sources
+from alfred.panel.sources import ArticleSettings, FillDays, Sources
 from alfred.panel.tables import Tables
 
 DATES = decision_dates(day("2010-01-04"), day("2011-12-30"))
@@ -255,15 +256,54 @@ def test_scores_are_weighted_by_relevance_over_the_quarter() -> None:
         digest(4, "2010-03-31T20:00", 0.5, None, 0.5),
         digest(5, "2010-03-31T20:01", 1.0, 0.3, None),
     )
-    mean = (0.5 * 0.4 - 0.2) / 1.5
-    spread = np.sqrt((0.5 * (0.4 - mean) ** 2 + (-0.2 - mean) ** 2) / 1.5)
+    # The close is at 20:00, 85 1/3, 58 1/3 and 0 days after them; every 45 days halve.
+    old, new = 0.5 * 0.5 ** (85 / 45 + 1 / 135), 0.5 ** (58 / 45 + 1 / 135)
+    mean = (old * 0.4 - new * 0.2) / (old + new)
+    spread = np.sqrt((old * (0.4 - mean) ** 2 + new * (-0.2 - mean) ** 2) / (old + new))
+    outlook = (-old + new * 0.5 + 0.5 * 0.5) / (old + new + 0.5)
     nan = np.nan
     np.testing.assert_allclose(value(given, "mean_sentiment")[:3, 0], [mean, 0.3, nan])
-    np.testing.assert_allclose(value(given, "mean_outlook")[:3, 0], [(-0.5 + 0.5 + 0.25) / 2, nan, nan])
+    np.testing.assert_allclose(value(given, "mean_outlook")[:3, 0], [outlook, nan, nan])
     np.testing.assert_allclose(value(given, "sentiment_disagreement")[:3, 0], [spread, nan, nan])
     # Zero for 400 days from the last one, which came the minute after the first date's close.
     np.testing.assert_array_equal(value(given, "article_count")[:, 0], [4, 1, 0, 0, 0, nan, nan, nan])
     assert np.isnan(value(given, "article_count")[:, 1]).all()
+
+
+def test_with_an_endless_half_life_all_days_weigh_alike() -> None:
+    rows = (digest(1, "2010-01-05", 1.0, 0.4, -1.0), digest(2, "2010-03-30", 0.5, -0.2, 0.5))
+    given = replace(digested(*rows), articles=ArticleSettings(half_life_days=1e6))
+    assert value(given, "mean_sentiment")[0, 0] == pytest.approx((0.4 - 0.5 * 0.2) / 1.5, rel=1e-4)
+
+
+def told(*rows: tuple[int, str, int, float | None]) -> pl.DataFrame:
+    """Rows of the table `stories`: article, known_at, first copy, likeness."""
+    forms = [
+        {"article_id": str(article), "known_at": at(known), "symbol": "A", "story": str(story), "likeness": likeness}
+        for article, known, story, likeness in rows
+    ]
+    return table("stories", forms)
+
+
+def test_copies_of_a_story_count_once_at_the_time_of_the_first() -> None:
+    given = digested(
+        digest(1, "2010-03-31", 1.0, 0.4, 0.1),
+        digest(2, "2010-03-31T21:00", 1.0, -0.9, 0.1),
+        digest(3, "2010-03-31T19:00", 1.0, -0.5, 0.1),
+        digest(4, "2010-04-20", 1.0, 0.3, 0.1),
+        digest(5, "2010-04-21", 1.0, 0.9, 0.1),
+    )
+    days = ((1, "2010-03-31"), (2, "2010-03-31T21:00"), (3, "2010-03-31T19:00"), (4, "2010-04-20"), (5, "2010-04-21"))
+    firsts = ((1, 0.1), (1, None), (3, 0.8), (9, None), (9, None))
+    stories = told(*((*day, *first) for day, first in zip(days, firsts, strict=True)))
+    given = replace(given, tables=replace(given.tables, stories=stories))
+    np.testing.assert_array_equal(value(given, "article_count")[:3, 0], [2, 1, 0])
+    # The copy after the close is that of an article before it; article 9 was not digested, and 4 is its first copy.
+    np.testing.assert_allclose(value(given, "mean_sentiment")[:2, 0], [-0.05, 0.3], atol=3e-3)
+    # Of articles 1 and 3 the first was news; of 4 it is not known.
+    np.testing.assert_allclose(value(given, "novelty")[:2, 0], [0.5, np.nan], atol=3e-3)
+    strict = replace(given, articles=ArticleSettings(novel_below=0.05))
+    assert value(strict, "novelty")[0, 0] == 0
 
 
 def test_articles_that_agree_do_not_disagree() -> None:
@@ -308,6 +348,7 @@ def scored(articles: pl.DataFrame) -> pl.DataFrame:
 WHOLE = replace(
     NOTHING,
     digests=scored(MARKET.tables["articles"]),
+    stories=stories(MARKET.tables["articles"]),
     **{name: MARKET.tables[name] for name in ("actions", "earnings", "series", "insider")},
 )
 
@@ -339,7 +380,9 @@ def test_columns_agree_with_a_plain_search_in_the_tables(quarter: int) -> None:
     before = pl.col("known_at") <= close
     reports = WHOLE.earnings.filter(before).sort("period_end", "known_at").group_by("symbol").last()
     lines = WHOLE.insider.filter(before & (pl.col("known_at") > since))
-    news = WHOLE.digests.filter(before & (pl.col("known_at") > since))
+    about = WHOLE.digests.join(WHOLE.stories.select("article_id", "story"), on="article_id")
+    firsts = about.filter(pl.col("story") == pl.col("article_id"))
+    news = firsts.filter(before & (pl.col("known_at") > since))
     compared = 0
     for at_symbol, symbol in enumerate(TICKERS):
         cell = {name: found[quarter, at_symbol] for name, found in COLUMNS.items()}
@@ -351,7 +394,8 @@ def test_columns_agree_with_a_plain_search_in_the_tables(quarter: int) -> None:
             compared += 1
         assert cell["article_count"] == len(news.filter(mine)) or np.isnan(cell["article_count"])
         if len(articles := news.filter(mine)):
-            weight = articles["relevance"].to_numpy()
+            days = articles.select((close - pl.col("known_at")).dt.total_microseconds()).to_series() / 86_400e6
+            weight = articles["relevance"].to_numpy() * 0.5 ** (days.to_numpy() / 45)
             mean = np.average(articles["outlook"].to_numpy(), weights=weight)
             assert cell["mean_outlook"] == pytest.approx(mean, rel=1e-12)
         if len(traded := lines.filter(mine)):
@@ -376,9 +420,9 @@ def test_another_future_moves_nothing_to_the_last_bit(quarter: int) -> None:
         )
         return changed.filter(~late | pl.Series(rng.random(len(frame)) > 0.3))
 
-    names = ("actions", "digests", "earnings", "series", "insider")
+    names = ("actions", "digests", "earnings", "series", "insider", "stories")
     other = columns(replace(WHOLE, **{name: altered(getattr(WHOLE, name)) for name in names}))
     for name, found in COLUMNS.items():
         assert found[: quarter + 1].tobytes() == other[name][: quarter + 1].tobytes(), name
     moved = [name for name, found in COLUMNS.items() if not np.array_equal(found, other[name], equal_nan=True)]
-    assert {"reportedEPS", "5year", "insider_disposal", "mean_sentiment", "article_count"} <= set(moved)
+    assert {"reportedEPS", "5year", "insider_disposal", "mean_sentiment", "article_count", "novelty"} <= set(moved)

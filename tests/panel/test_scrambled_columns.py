@@ -10,6 +10,7 @@ import pytest
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.lake.tables import INSTANT
+from alfred.language.stories import stories
 from alfred.panel.build import build_panel
 from alfred.panel.catalogue import catalogue
 from alfred.panel.panel import Panel
@@ -46,6 +47,7 @@ def whole() -> Tables:
         series=tables["series"],
         insider=tables["insider"],
         digests=digests(tables["articles"]),
+        stories=stories(tables["articles"]),
     )
 
 
@@ -93,7 +95,10 @@ def other_future(tables: Tables, date: np.datetime64) -> Tables:
         bars=bars.with_columns(*prices, pl.col("volume") * before).drop("ratio"),
         actions=pl.concat([splits, others, new], how="diagonal"),
         market=altered(tables.market),
-        **{name: altered(getattr(tables, name)) for name in ("facts", "earnings", "series", "insider", "digests")},
+        **{
+            name: altered(getattr(tables, name))
+            for name in ("facts", "earnings", "series", "insider", "digests", "stories")
+        },
     )
 
 

@@ -133,6 +133,13 @@ TABLES: dict[str, Table] = {
             },
         ),
         Table(
+            # story: article_id of the first article that told it; likeness of a first one to the company's earlier
+            # stories (alfred.language.stories). known_at is the article's: no later article decides about it.
+            "stories",
+            key={"article_id": TEXT},
+            values={"symbol": TEXT, "story": TEXT, "likeness": NUMBER},
+        ),
+        Table(
             # Articles that could not be digested, each time that it was tried: what failed may have cost too.
             "failed_digests",
             key={

@@ -150,6 +150,10 @@ class View:
             return pl.DataFrame(schema={name: table("digests").schema[name] for name in columns})
         return self._collected("digests", self._existing("digests", None).select(columns))
 
+    def stories(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Which article told first what each article tells, and how new that was, sorted by article_id."""
+        return self._rows("stories", None, {"symbol": symbols})
+
     def failed_digests(self) -> pl.DataFrame:
         """Articles that could not be digested, each time that it was tried, sorted by the table's key."""
         return self._rows("failed_digests")

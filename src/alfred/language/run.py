@@ -16,6 +16,7 @@ from alfred.core.progress import Progress, Silent
 from alfred.lake.store import Lake
 from alfred.language.contracts import Digester
 from alfred.language.records import DigestReport, RunSettings, Writer
+from alfred.language.stories import update_stories
 from alfred.language.workers import Change, Workers
 
 TASK = "digest"
@@ -85,6 +86,7 @@ def digest_articles(
         raise
     finally:
         _flush_in_any_case(writer)
+    update_stories(lake, symbols)
     progress.finish(TASK, report.note())
     return report
 

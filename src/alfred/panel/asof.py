@@ -206,6 +206,23 @@ def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
     return digests.filter(pl.all_horizontal(chosen))
 
 
+def first_copies(digests: pl.DataFrame, stories: pl.DataFrame) -> pl.DataFrame:
+    """Of each story about a company the digest that counted first, in the order that they had.
+
+    An article that no row of `stories` is about is a story of its own, whose likeness to others is not known.
+
+    Args:
+        digests: of one digester, with symbol and published_at.
+        stories: rows of that table.
+    """
+    about = stories.select("article_id", "story", "likeness")
+    rows = digests.join(about, on="article_id", how="left", maintain_order="left").with_row_index("row")
+    known = pl.max_horizontal(pl.col(name).cast(INSTANT) for name in ("known_at", "published_at"))
+    rows = rows.with_columns(pl.coalesce("story", "article_id").alias("story"), known.alias("counts_from"))
+    first = rows.sort("counts_from", "article_id").unique(["symbol", "story"], keep="first").sort("row")
+    return first.drop("row", "counts_from")
+
+
 def split_ratios(actions: pl.DataFrame, names: Sequence[str], since: Dates, dates: Dates) -> Floats:
     """(D, S) shares on each date for one share of an earlier day, by the splits dated after it and up to the date.
 

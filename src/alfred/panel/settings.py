@@ -6,7 +6,7 @@ from alfred.core.settings import Settings
 from alfred.panel.catalogue import Scaling
 from alfred.panel.cross_section import CrossSection
 from alfred.panel.labels import LabelSettings
-from alfred.panel.sources import FillDays
+from alfred.panel.sources import ArticleSettings, FillDays
 
 
 class PanelSettings(Settings):
@@ -21,6 +21,7 @@ class PanelSettings(Settings):
     labels: LabelSettings = LabelSettings()
     fill_days: FillDays = FillDays()
     digester: str = Field(default="", description="whose digests of articles count; needed where there are several")
+    articles: ArticleSettings = ArticleSettings()
     members: str = Field(
         default="", description="index whose members of each date are the universe, such as sp500; default all names"
     )

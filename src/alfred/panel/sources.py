@@ -11,7 +11,7 @@ from pydantic import Field
 from alfred.core.calendar import Dates, close_instants, decision_dates
 from alfred.core.contracts import Floats
 from alfred.core.settings import Settings
-from alfred.panel.asof import Known, Latest, announcements, of_digester
+from alfred.panel.asof import Known, Latest, announcements, first_copies, of_digester
 from alfred.panel.facts import FactHistory
 from alfred.panel.history import BarHistory
 from alfred.panel.splits import Splits
@@ -35,6 +35,20 @@ class FillDays(Settings):
     )
 
 
+class ArticleSettings(Settings):
+    """How articles of a quarter count."""
+
+    half_life_days: float = Field(
+        default=45.0,
+        gt=0,
+        le=1e6,
+        description="an article counts half of one that came so many days later; a million weighs all alike",
+    )
+    novel_below: float = Field(
+        default=0.5, gt=0, le=1, description="an article is news where its likeness to earlier ones is below"
+    )
+
+
 @dataclass(frozen=True)
 class Sources:
     """Everything a feature may be computed from.
@@ -46,6 +60,7 @@ class Sources:
         tables: of the lake, all vintages; features do not read them but through the histories below.
         fill_days: how long what was known stays usable.
         digester: whose digests count; empty where the lake holds those of one only.
+        articles: how articles of a quarter count.
         columns: columns computed so far, by name; `alfred.panel.catalogue.column` keeps them here.
     """
 
@@ -55,6 +70,7 @@ class Sources:
     tables: Tables
     fill_days: FillDays = field(default_factory=FillDays)
     digester: str = ""
+    articles: ArticleSettings = field(default_factory=ArticleSettings)
     columns: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @functools.cached_property
@@ -115,6 +131,7 @@ class Sources:
 
     @functools.cached_property
     def digests(self) -> Known:
-        """Digests of the chosen digester; they count once their article is published."""
-        rows = of_digester(self.tables.digests, self.digester)
+        """Digests of the chosen digester, of each story that of the first copy digested, with the columns story and
+        likeness; they count once their article is published."""
+        rows = first_copies(of_digester(self.tables.digests, self.digester), self.tables.stories)
         return Known.of(rows, self.symbols, self.since, self.deadlines, after="published_at")

@@ -10,7 +10,7 @@ from alfred.core.digest import digest_of
 from alfred.lake.tables import TABLES
 from alfred.lake.view import View
 
-OTHERS = ("actions", "facts", "earnings", "series", "insider", "digests", "members")
+OTHERS = ("actions", "facts", "earnings", "series", "insider", "digests", "stories", "members")
 """Tables beside bars and index."""
 
 
@@ -29,7 +29,7 @@ class Tables:
     Attributes:
         bars: rows of `bars`, sorted by symbol and date.
         market: columns date, value, known_at of the market index.
-        actions, facts, earnings, series, insider, members: rows of these tables.
+        actions, facts, earnings, series, insider, stories, members: rows of these tables.
         digests: rows of `digests`, with the columns symbol and published_at of their articles.
     """
 
@@ -41,6 +41,7 @@ class Tables:
     series: pl.DataFrame = field(default_factory=lambda: _nothing("series"))
     insider: pl.DataFrame = field(default_factory=lambda: _nothing("insider"))
     digests: pl.DataFrame = field(default_factory=lambda: _nothing("digests", "symbol", "published_at"))
+    stories: pl.DataFrame = field(default_factory=lambda: _nothing("stories"))
     members: pl.DataFrame = field(default_factory=lambda: _nothing("members"))
 
     @classmethod
@@ -61,6 +62,7 @@ class Tables:
             series=view.all_series(),
             insider=view.insider(symbols),
             digests=view.digests(symbols),
+            stories=view.stories(symbols),
             members=view.members(),
         )
 

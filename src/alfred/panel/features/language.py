@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from alfred.core.contracts import Floats
+from alfred.panel.asof import DAY
 from alfred.panel.catalogue import Feature
 from alfred.panel.sources import Sources
 
@@ -13,16 +14,23 @@ COVERED_DAYS = 400
 """A quarter without an article is one without news for a company that was written about in so many days."""
 QUARTER = (
     "the digests of panel.digester that became known in the quarter (after the decision date before, up to this one's "
-    "close)"
+    "close), copies of one story counted once, as the first of them"
 )
-WEIGHT = "weighted by relevance (1 where it is not given; 0 leaves the article out)"
+WEIGHT = (
+    "weighted by relevance (1 where it is not given; 0 leaves the article out) times 0.5^(days before the close / "
+    "panel.articles.half_life_days)"
+)
 KNOWN = "from the digest's known_at or the publication, whichever is later; after the close it counts for the next date"
 
 
 def _weights(sources: Sources, score: Floats) -> Floats:
-    """(N,) weight of each digest with that score; 0 where it has none."""
-    relevance = sources.digests.number("relevance")
+    """(N,) weight of each digest with that score; 0 where it has none, or came in no quarter."""
+    digests = sources.digests
+    relevance = digests.number("relevance")
     weight = np.where(np.isnan(relevance), 1.0, np.maximum(relevance, 0.0))
+    closes = np.repeat(sources.deadlines[:, None].astype(np.float64), len(sources.symbols), axis=1)
+    age = np.nan_to_num((digests.of_quarter(closes) - digests.known) / DAY)
+    weight *= 0.5 ** (age / sources.articles.half_life_days)
     return np.where(np.isnan(score), 0.0, weight)
 
 
@@ -43,6 +51,12 @@ def _count(sources: Sources) -> Floats:
     digests = sources.digests
     count = digests.sums(np.ones(len(digests.rows)))
     return np.where((count > 0) | digests.covered(COVERED_DAYS), count, np.nan)
+
+
+def _novelty(sources: Sources) -> Floats:
+    likeness = sources.digests.number("likeness")
+    new = np.where(np.isnan(likeness), np.nan, likeness < sources.articles.novel_below)
+    return _weighted_mean(sources, new)
 
 
 def _disagreement(sources: Sources) -> Floats:
@@ -72,5 +86,13 @@ FEATURES = (
         "sentiment_disagreement", f"standard deviation of the sentiment of {QUARTER} around mean_sentiment, {WEIGHT}",
         "score from 0 to 1", TABLES, KNOWN, "with fewer than 2 digests that have a sentiment and a weight",
         "standard", _disagreement, delta="absolute",
+    ),
+    Feature(
+        "novelty",
+        f"share of {QUARTER}, whose likeness to earlier articles about the company (table stories: the largest Jaccard "
+        f"index of three-word runs with those of the last 365 days) is below panel.articles.novel_below, {WEIGHT}",
+        "fraction", ("digests", "articles", "stories"), KNOWN,
+        "in a quarter without a digest that has a weight and an earlier article to compare with", "standard",
+        _novelty, delta="absolute",
     ),
 )  # fmt: skip
