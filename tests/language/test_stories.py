@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 -- marks as they are printed
 """Which articles tell one story, and which tell something new."""
 
 import datetime as dt
@@ -14,8 +15,8 @@ from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.language import _minhash
-from alfred.language.run import digest_articles
 from alfred.language.registry import make_digester
+from alfred.language.run import digest_articles
 from alfred.language.stories import ALWAYS, StorySettings, stories, update_stories
 
 BEGIN = dt.datetime(2020, 1, 1, 12, tzinfo=dt.UTC)

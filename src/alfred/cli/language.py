@@ -3,7 +3,7 @@
 import datetime as dt
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -11,7 +11,12 @@ from rich.markup import escape
 from alfred.cli.screen import Bars, out
 from alfred.core.home import Home, home
 
+if TYPE_CHECKING:
+    from alfred.lake.store import Lake
+    from alfred.language.records import DigestReport
+
 SHOWN = 10
+DASH = "\u2013"
 NOT_ALL = 2
 
 
@@ -31,6 +36,12 @@ def digest(
         float | None, typer.Option(help="Most that this call may cost; it stops before it could exceed it.", min=0)
     ] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Most tokens that this call may take.", min=0)] = None,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Hide company, ticker, people and dates from whoever reads.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Then compare the digests with and without names.")
+    ] = False,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set one key of the digester, such as model=qwen2.5:7b."),
@@ -48,6 +59,10 @@ def digest(
     rest stands in ALFRED_HOME/language.toml under [endpoint]: prices, knowledge_cutoff and more. A server that is not
     this machine needs a budget.
 
+    --anonymise hides company, ticker, people and dates, so that a model cannot use what it remembers of the time; its
+    digests stand beside the others under a version of their own, and --compare tells how the two agree. Names by symbol
+    stand in language.toml under [names], such as AAPL = ["Apple"].
+
     alfred digest --symbols AAPL,MSFT --since 2020-01-01
 
     alfred digest --digester endpoint --set model=qwen2.5:7b --set knowledge_cutoff=2024-09-30 --most 20
@@ -56,6 +71,7 @@ def digest(
     """
     from alfred.lake.store import Lake
     from alfred.lake.symbols import symbols_of
+    from alfred.language.anonymise import anonymiser
     from alfred.language.records import DigestReport, cost_text
     from alfred.language.registry import make_digester
     from alfred.language.run import digest_articles
@@ -63,7 +79,8 @@ def digest(
     here = home()
     lake = Lake(here.lake)
     budget = {"budget_usd": budget_usd, "budget_tokens": budget_tokens}
-    reader = make_digester(digester, _settings(here, digester, overrides or [], budget))
+    settings, names = _settings(here, digester, overrides or [], budget)
+    reader = make_digester(digester, settings)
     try:
         with Bars() as progress:
             _warn_of_cutoff(progress, reader.model, reader.knowledge_cutoff)
@@ -75,6 +92,7 @@ def digest(
                 since=_day(since),
                 until=_day(until),
                 most=most,
+                change=anonymiser(names) if anonymise else None,
                 progress=progress,
             )
     finally:
@@ -90,6 +108,8 @@ def digest(
     tokens = report.usage.prompt_tokens + report.usage.completion_tokens
     if tokens:
         out.print(f"This call took {tokens:,} tokens: {cost_text(report.usage.cost_usd)}.", soft_wrap=True)
+    if compare:
+        _compare(lake, report)
     if report.failed:
         out.print("[yellow]Failed, to be tried again by the same command:[/]")
         for failure in report.failed[:SHOWN]:
@@ -102,6 +122,33 @@ def digest(
         raise typer.Exit(NOT_ALL)
 
 
+def _compare(lake: "Lake", report: "DigestReport") -> None:
+    """Print how the digests with and without names agree, over all articles of the lake that have both."""
+    from rich.table import Table
+
+    from alfred.core.errors import DataError
+    from alfred.language.compare import compare_scores, twin_of
+    from alfred.language.stories import ALWAYS
+
+    digests = lake.asof(ALWAYS).digests()
+    own = (report.digester, report.prompt_version, report.model)
+    twin = twin_of(digests, own)
+    if twin is None:
+        raise DataError(
+            f"{report.digester} has digested the articles only {'without' if '+' in report.prompt_version else 'with'} "
+            "names; digest them the other way too, and compare then."
+        )
+    plain, hidden = sorted((own, twin), key=lambda row: len(row[1]))
+    table = Table("Score", "Articles", "Rank correlation", "Pearson", "Mean change", "Sign turned")
+    for pair in compare_scores(digests, plain, hidden):
+        shares = (pair.rank_correlation, pair.correlation, pair.mean_change)
+        numbers = [DASH if value is None else f"{value:.3f}" for value in shares]
+        turned = DASH if pair.turned is None else f"{pair.turned:.1%}"
+        table.add_row(pair.score, f"{pair.articles:,}", *numbers, turned)
+    out.print(f"{hidden[0]}/{hidden[1]} over {plain[0]}/{plain[1]} ({own[2]}):", markup=False, soft_wrap=True)
+    out.print(table)
+
+
 def _warn_of_cutoff(progress: Bars, model: str, cutoff: dt.date | None) -> None:
     from alfred.language.contracts import UNKNOWN_CUTOFF
 
@@ -112,8 +159,11 @@ def _warn_of_cutoff(progress: Bars, model: str, cutoff: dt.date | None) -> None:
         )
 
 
-def _settings(here: Home, digester: str, overrides: list[str], budget: dict[str, float | int | None]) -> dict[str, Any]:
-    """Settings of a digester: its part of language.toml, then --set, then the budget where it knows one."""
+def _settings(
+    here: Home, digester: str, overrides: list[str], budget: dict[str, float | int | None]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """Settings of a digester (its part of language.toml, then --set, then the budget where it knows one), and names of
+    companies by symbol: those of the section [names], then those of the digester."""
     from alfred.core.errors import ConfigError
     from alfred.experiments.study import apply_override
     from alfred.language.registry import settings_class
@@ -132,7 +182,12 @@ def _settings(here: Home, digester: str, overrides: list[str], budget: dict[str,
         apply_override(mine, override)
     known = settings_class(digester).model_fields
     # A digester without these settings costs nothing.
-    return mine | {name: value for name, value in budget.items() if value is not None and name in known}
+    names = form.get("names", {})
+    own = mine.get("names", {})
+    for given in (names, own):
+        if not isinstance(given, dict) or not all(isinstance(one, list) for one in given.values()):
+            raise ConfigError(f'{path}: names are lists by symbol, such as AAPL = ["Apple"], got {given!r}.')
+    return mine | {name: value for name, value in budget.items() if value is not None and name in known}, names | own
 
 
 def _day(text: str) -> dt.date | None:

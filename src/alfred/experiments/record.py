@@ -21,8 +21,10 @@ import polars as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
+from alfred.core.contracts import Interval
 from alfred.core.errors import DataError
 from alfred.evaluation.contracts import Scorecard
+from alfred.language.compare import ScorePair
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
 
@@ -135,6 +137,63 @@ class StageTiming:
 
 
 @dataclass(frozen=True)
+class PartResult:
+    """An analyst's results in a part of the test quarters; None where there are none.
+
+    `before` are quarters with a row that rests on a digest of an article that its model's knowledge reaches beyond,
+    `after` all others. Accuracy is of the direction.
+    """
+
+    analyst: str
+    part: Literal["before", "after"]
+    quarters: int
+    rows: int
+    rank_ic: float | None
+    rank_ic_interval: Interval | None
+    accuracy: float | None
+    accuracy_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class TwinColumn:
+    """A column's rank IC with the next change of price, from digests of articles with and without names."""
+
+    column: str
+    quarters: int
+    rank_ic: float | None
+    rank_ic_hidden: float | None
+    difference: float | None
+    difference_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class LanguageSummary:
+    """Whose digests the panel's language columns rest on, and what their model may have known.
+
+    Attributes:
+        digester, model: name and version of the prompt, and what read.
+        cutoff: last day of which the model may have learnt; "unknown", or empty for one that learnt nothing.
+        columns: of the panel that come from digests.
+        rows, flagged: test rows, and those of them that rest on a digest of an article of the cutoff or before.
+        results: of each analyst before and after.
+        twin: the other version of the same digester that read with, or without, names; empty where there is none.
+        scores: how the two versions agree, the anonymised over the plain one.
+        twin_columns: what each is worth in the test quarters.
+    """
+
+    digester: str
+    model: str
+    cutoff: str
+    columns: tuple[str, ...]
+    rows: int
+    flagged: int
+    results: tuple[PartResult, ...]
+    twin: str = ""
+    scores: tuple[ScorePair, ...] = ()
+    twin_columns: tuple[TwinColumn, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Everything a run found out, beside its tables."""
 
@@ -163,6 +222,7 @@ class RunRecord:
     cost_bps: float
     execution: str
     peak_memory_mb: float
+    language: LanguageSummary | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

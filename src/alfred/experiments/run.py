@@ -26,12 +26,14 @@ from alfred.evaluation.protocols import question
 from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import overall_verdict
+from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
 from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
+    LanguageSummary,
     LeftOut,
     PanelSummary,
     RunRecord,
@@ -121,6 +123,8 @@ def run_study(
     portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
     clock.stop("backtest")
 
+    language = _language(study, prepared, walk, forecasts)
+    warned = warning_of(language) if language else ""
     record = RunRecord(
         study=study.name,
         digest=digest,
@@ -129,7 +133,7 @@ def run_study(
         protocol=study.universe.protocol,
         question=question(study.universe.protocol),
         verdict=overall_verdict(scorecards),
-        warnings=_warnings(market, walk, portfolios),
+        warnings=(*_warnings(market, walk, portfolios), *([warned] if warned else [])),
         data=_data_summary(market, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
@@ -145,6 +149,7 @@ def run_study(
         cost_bps=study.backtest.costs.cost_bps,
         execution=_execution(study),
         peak_memory_mb=process_peak_mb(),
+        language=language,
     )
     return _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
 
@@ -278,6 +283,14 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
         found.append(f"Few dates: {quarters} test quarters can show only large effects.")
     found += portfolios.warnings
     return tuple(found)
+
+
+def _language(study: Study, prepared: Prepared, walk: WalkForward, forecasts: pl.DataFrame) -> LanguageSummary | None:
+    panel = prepared.panel
+    quarters = [int(at) for fold in walk.folds for at in fold.test]
+    names = [panel.symbols.index(name) for name in walk.evaluation]
+    tested = Tested(panel, prepared.inputs.tables, study.panel, quarters, names)
+    return language_summary(tested, quarter_table(forecasts), study.evaluation)
 
 
 def _data_summary(market: Market, study: Study) -> DataSummary:

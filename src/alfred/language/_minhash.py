@@ -80,16 +80,15 @@ def _letter(byte: int) -> int:
 
 
 @_compiled
-def _mixed(x: int) -> int:
+def _mixed(x: np.uint64) -> np.uint64:
     """A number whose bits all depend on all bits of `x` (the finaliser of MurmurHash3, by Appleby)."""
-    x = np.uint64(x)
     x = (x ^ (x >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     x = (x ^ (x >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return x ^ (x >> np.uint64(33))
 
 
 @_compiled
-def _lower(sketch: NDArray[np.uint32], run: int, times: Numbers, plus: Numbers) -> None:
+def _lower(sketch: NDArray[np.uint32], run: np.uint64, times: Numbers, plus: Numbers) -> None:
     x = np.uint32(run >> np.uint64(32))
     for at in range(len(sketch)):
         number = np.uint32(times[at] * x + plus[at])
@@ -98,7 +97,7 @@ def _lower(sketch: NDArray[np.uint32], run: int, times: Numbers, plus: Numbers) 
 
 @_compiled
 def first_copies(
-    sketch: Sketches, company: Positions, known: Positions, least: float, window: int, memory: int
+    sketch: Sketches, company: Positions, known: Positions, least: float, days: tuple[int, int]
 ) -> tuple[Positions, Floats]:
     """Which text first told what each text tells, and how like it is to other, earlier ones.
 
@@ -108,14 +107,14 @@ def first_copies(
         sketch: (N, SIZE), sorted by company and then by the time that they became known.
         company, known: (N,) numbers that tell companies apart, and microseconds.
         least: likeness from which a text is a copy of the first.
-        window: microseconds after the first copy within which another may come.
-        memory: microseconds for which a text is remembered.
+        days: in microseconds, how long after a first copy another may come, and how long a text is remembered.
 
     Returns:
         (N,) position of the first copy, its own for a first one; and (N,) the largest likeness of a first copy to
         other first copies remembered. The latter is NaN for copies and where no earlier text is remembered.
     """
     count, size = sketch.shape
+    window, memory = days
     first, likeness = np.empty(count, np.int64), np.full(count, np.nan)
     leaders = np.empty(count, np.int64)
     many, oldest = 0, 0

@@ -1,7 +1,7 @@
 """Which articles tell the same story, and which tell something new; by company, and never by what came later.
 
-Wires sell their stories, so that one event makes many articles. An article is a copy of the first one about its company
-that became known at most `window_days` before it and whose words are so alike (`language/_minhash.py`). What was said of
+Wires sell their stories, so that one event makes many articles. An article is a copy of an earlier first one about its
+company, known at most `window_days` before it, whose words are so alike (`language/_minhash.py`). What was said of
 an article stays when later ones come in; an older one that comes in late may change it, and then it is written again.
 
 The result lies in the lake, beside the articles: it belongs to texts, not to digesters, so that it is worked out once
@@ -67,8 +67,7 @@ def stories(articles: pl.DataFrame, settings: StorySettings | None = None) -> pl
         rows["symbol"].rle_id().cast(pl.Int64).to_numpy(),
         rows["known_at"].to_physical().to_numpy(),
         settings.copy_above,
-        int(settings.window_days * DAY),
-        int(settings.memory_days * DAY),
+        (int(settings.window_days * DAY), int(settings.memory_days * DAY)),
     )
     found = rows.select("article_id", "symbol", "known_at", "source").with_columns(
         rows["article_id"].gather(first).alias("story"), pl.Series("likeness", likeness, nan_to_null=True)

@@ -181,7 +181,8 @@ def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
     Args:
         digests: rows of the table, perhaps of several digesters.
         digester: "name/version/model", or "name/version" where one model read, or "name" for the last version (2
-            before 10), or "" where there is only one of all.
+            before 10; one that read changed articles, such as "1+anonymous", only where there is no other), or ""
+            where there is only one of all.
 
     Raises:
         ConfigError: there is none of that name, or several fit.
@@ -194,6 +195,8 @@ def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
     if not matching:
         known = {"/".join(row[:at]) for row in there for at in (1, 2, 3)}
         raise ConfigError(f"panel.digester: no article was digested by {digester!r}; {suggestion(digester, known)}")
+    if "/" not in digester:
+        matching = (digester and [row for row in matching if "+" not in row[1]]) or matching
     if digester:
         matching = [row for row in matching if row[:2] == matching[-1][:2]]
     if len(matching) > 1:

@@ -12,6 +12,7 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.panel.catalogue import Feature, catalogue, column
 from alfred.panel.cross_section import CrossSection, cross_section, tells_apart
+from alfred.panel.foreknown import FAMILY, foreknown
 from alfred.panel.history import BarHistory
 from alfred.panel.labels import labels
 from alfred.panel.labels import listed as listed_on
@@ -21,6 +22,7 @@ from alfred.panel.settings import PanelSettings
 from alfred.panel.sources import Sources
 from alfred.panel.tables import Tables
 
+NO_FLAGS: Bools = np.zeros((0, 0), np.bool_)
 KNOWS_LATER = "a level of prices that were adjusted backwards knows later splits and dividends"
 
 
@@ -60,7 +62,7 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
             f"no name with a price belongs to {settings.members!r} on any date; bring prices of its members."
         )
     kinds = cross_sections(chosen, settings.cross_section)
-    names, cells = [], []
+    names, cells, used = [], [], []
     for feature in chosen:
         values = np.where(listed, column(sources, feature), np.nan)
         if not np.isfinite(values).any():
@@ -69,6 +71,7 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
         if feature.name in kinds:
             values = _compared(feature.name, values, listed, kinds[feature.name])
         names.append(feature.name)
+        used.append(feature)
         cells.append(values)
     if not cells:
         raise DataError("none of the selected features has a single value; choose others or bring more data.")
@@ -84,6 +87,7 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
             settings=settings.labels, universe=listed,
         ),
         left_out=left_out,
+        foreknown=foreknown(sources, used) & listed if any(one.family == FAMILY for one in used) else NO_FLAGS,
     )  # fmt: skip
 
 

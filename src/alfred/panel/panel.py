@@ -78,6 +78,8 @@ class Panel:
         listed: (D, S) whether the symbol had a current price on the date.
         labels: what came after.
         left_out: column name to the reason why it is not among the features.
+        foreknown: (D, S) rows whose language columns a model may have written that knew what came after
+            (`alfred.panel.foreknown`); empty (0, 0) where the panel has no such columns.
     """
 
     dates: Dates
@@ -87,6 +89,7 @@ class Panel:
     listed: Bools
     labels: Labels
     left_out: dict[str, str]
+    foreknown: Bools = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
 
     def __post_init__(self) -> None:
         shape = (len(self.dates), len(self.symbols))
@@ -107,10 +110,11 @@ class Panel:
     def digest(self) -> str:
         """Digest of everything in the panel."""
         labels = [part for name in sorted(self.labels.values) for part in (name, self.labels.values[name])]
+        flags = [self.foreknown] if self.foreknown.any() else []
         return digest_of(
             self.dates.astype(np.int64), list(self.symbols), list(self.features), self.values, self.listed,
             self.labels.horizon_quarters, self.labels.realised_on.astype(np.int64), *labels,
-            self.labels.origin, list(self.labels.origins),
+            self.labels.origin, list(self.labels.origins), *flags,
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
@@ -124,6 +128,8 @@ class Panel:
         features = pl.DataFrame({**key, "listed": self.listed.ravel()}).with_columns(
             pl.Series(name, cells[:, at], nan_to_null=True) for at, name in enumerate(self.features)
         )
+        if self.foreknown.size:
+            features = features.with_columns(pl.Series("foreknown", self.foreknown.ravel()))
         features.write_parquet(folder / "features.parquet")
         labels = pl.DataFrame({**key, "realised_on": self.labels.realised.ravel()})
         if self.labels.origins:
@@ -140,6 +146,7 @@ class Panel:
             "horizon_quarters": self.labels.horizon_quarters,
             "realised_by_row": self.labels.realised_on.ndim == 2,
             "left_out": self.left_out,
+            "foreknown": bool(self.foreknown.size),
             "digest": self.digest(),
         }
         write_whole(folder / "panel.json", json.dumps(form, indent=1) + "\n")
@@ -174,6 +181,7 @@ class Panel:
                 origins=tuple(form["origins"]),
             ),
             left_out=form["left_out"],
+            **({"foreknown": features["foreknown"].to_numpy().reshape(shape)} if form["foreknown"] else {}),
         )
         if panel.digest() != form["digest"]:
             raise DataError(f"the panel in {folder} was altered since it was made; delete it and run again.")
