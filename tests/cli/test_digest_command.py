@@ -125,3 +125,21 @@ def test_what_cannot_work_is_one_sentence(service: Service) -> None:
     assert "endpoint is no section; write [endpoint] above" in call("--digester", "endpoint")[2]
     home().root.joinpath("language.toml").write_text("= 3\n")
     assert "language.toml is no readable TOML file" in call()[2]
+
+
+def test_names_are_hidden_under_a_version_of_their_own_and_compared(lake: Lake) -> None:
+    home().root.joinpath("language.toml").write_text('[names]\nA = ["The company"]\n')
+    code, _, err = call("--compare")
+    assert (code, "digested the articles only with names" in err) == (2, True)
+    assert call("--anonymise")[1].count("+anonymous-1") == 1
+    assert ": 0 digested, 0 failed, 5 were there, 0 left." in call("--anonymise")[1]
+    code, out, err = call("--compare")
+    assert code == 0, err
+    assert re.search(r"lexicon/\S+\+anonymous-1 over lexicon/\S+ ", out)
+    assert "sentiment" in out
+    digests = lake.asof(LATE).digests()
+    assert digests["prompt_version"].n_unique() == 2
+    hidden = digests.filter(pl.col("prompt_version").str.contains("+", literal=True), pl.col("symbol") == "A")
+    assert all("COMPANYX" in said for said in hidden["quotations"])
+    home().root.joinpath("language.toml").write_text('[names]\nA = "The company"\n')
+    assert "names are lists by symbol" in call("--anonymise")[2]

@@ -15,6 +15,7 @@ from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
 from alfred.report.format import COUNT, instant, listed
 from alfred.report.frames import read
+from alfred.report.language import LanguageSection, language_section
 from alfred.report.ledger import LedgerSection, ledger_section
 from alfred.report.palette import analyst_series, portfolio_series
 from alfred.report.plot import Plot, safe_json
@@ -75,6 +76,7 @@ class Page:
     quarters: QuarterSection
     calibration: CalibrationSection
     accounts: AccountSection
+    language: LanguageSection | None
     ledger: LedgerSection
     run: RunSection
 
@@ -105,6 +107,7 @@ def _page(folder: Path) -> Page:
         quarter_section(read(folder, "quarters"), analysts),
         calibration_section(record, analysts),
         account_section(record, read(folder, "accounts"), portfolios),
+        language_section(record),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
         run_section(record, folder),
     )
