@@ -32,10 +32,7 @@ def language_section(record: RunRecord) -> LanguageSection | None:
     facts = (
         ("Digests of", found.digester),
         ("Read by", found.model),
-        (
-            "Knowledge cutoff",
-            {"": "it learnt nothing of the world", "unknown": "not declared"}.get(found.cutoff, found.cutoff),
-        ),
+        ("Knowledge cutoff", cutoff),
         ("Columns", ", ".join(found.columns)),
         ("Test rows flagged", f"{COUNT.text(found.flagged)} of {COUNT.text(found.rows)}"),
     )
