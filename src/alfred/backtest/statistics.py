@@ -42,7 +42,7 @@ def account_statistics(account: Account, seed: int, draws: int = 1000) -> Accoun
         )
     path = np.concatenate([[1.0], account.value])
     years = (len(account.dates) - 1) / SESSIONS_PER_YEAR
-    returns = _daily_returns(account.value)
+    returns = daily_returns(account.value)
     growth, sharpe = _resampled(returns, np.random.default_rng(seed), draws)
     return AccountStatistics(
         total_return=float(path[-1] - 1.0),
@@ -63,7 +63,7 @@ def drawdowns(account: Account) -> Floats:
     return account.value / np.maximum(np.maximum.accumulate(account.value), 1.0) - 1.0
 
 
-def _daily_returns(value: Floats) -> Floats:
+def daily_returns(value: Floats) -> Floats:
     """Returns that compound from 1 to the last value; they end with the ruin, whose return is -1."""
     path = np.concatenate([[1.0], value[1:]])
     alive = int(np.argmax(path <= 0.0)) if path.min() <= 0.0 else len(path) - 1

@@ -129,7 +129,7 @@ def deflated_sharpe(track: Track, trials: Trials) -> float:
 def effective_trials(returns: Floats) -> float:
     """Number of independent tries that N correlated ones amount to, from their returns (T, N); between 1 and N.
 
-    mean correlation + (1 - mean correlation) N (Bailey and Lopez de Prado 2014, appendix A.3). Exact where all tries are
+    mean correlation + (1 - mean correlation) N (Bailey and Lopez de Prado 2014, appendix). Exact where all tries are
     one, and where none resembles another; in between it errs on the side of more trials, and so of less praise. A try
     that never moved correlates with nothing.
 

@@ -49,12 +49,13 @@ def overfitting(figures: Floats, blocks: int = 16, measure: Measure = "mean") ->
 
     Args:
         figures: (T, N) one row a quarter (or session), one column a configuration: rank ICs or returns.
-        blocks: S, even; cut to what T allows with 2 rows a block. 16 blocks make 12,870 splits. Blocks differ by one row
-            at most.
+        blocks: S, even; cut to what T allows with 2 rows a block. 16 blocks make 12,870 splits. They differ by at most
+            one row.
         measure: what the best is chosen by: the mean of the rows, or their mean over their standard deviation.
 
     Raises:
-        DataError: there are fewer than 2 configurations or 8 rows, `blocks` is odd or below 4, or a figure is not finite.
+        DataError: there are fewer than 2 configurations or 8 rows, `blocks` is odd or below 4, or a figure is not
+            finite.
     """
     if figures.ndim != 2 or figures.shape[1] < 2 or figures.shape[0] < 4 * FEWEST_IN_A_BLOCK:
         raise DataError(f"overfitting needs at least 2 configurations over 8 quarters, got shape {figures.shape}.")

@@ -1,8 +1,8 @@
 """Tests of the mean of a few dozen quarters, and what such a sample could have found at all.
 
-Newey and West's error lets neighbouring quarters resemble each other, but with few quarters it is too small, and its own
-doubt makes the ratio wider than normal. Both are put right here, so that a test at 5% errs in about 5% of samples of
-16 quarters as of 80 (docs/statistics.md has the figures).
+Newey and West's error lets neighbouring quarters resemble each other, but with few quarters it is too small, and its
+own doubt makes the ratio wider than normal. Both are put right here, so that a test at 5% errs in about 5% of samples
+of 16 quarters as of 80 (docs/statistics.md has the figures).
 """
 
 from collections.abc import Sequence
