@@ -12,6 +12,7 @@ A study that the folder's table holds already is not run again, so that an inter
 
 import argparse
 import datetime as dt
+import multiprocessing
 import os
 import tempfile
 import time
@@ -149,7 +150,8 @@ def run_all(wanted: Sequence[tuple[int, float, bool]], path: Path, workers: int)
     there = {(row["seed"], row["planted"], row["several"]) for row in rows}
     left = [one for one in wanted if one not in there]
     began = time.perf_counter()
-    with ProcessPoolExecutor(workers) as pool:
+    # Forked after polars has run, a process waits for threads that it does not have.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         for done, future in enumerate(as_completed([pool.submit(tried, *one) for one in left]), start=1):
             rows += future.result()
             if done % 10 == 0 or done == len(left):

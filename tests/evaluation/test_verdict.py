@@ -153,8 +153,8 @@ def test_overall():
     cards = judged([naive(), unjudged(), unjudged("momentum", ic=(0.02, -0.01, 0.05), p=0.2)])
     assert overall_verdict(cards) == (
         "No skill shown by any of 2 analysts over 40 quarters: the best was momentum (rank IC 0.020 [-0.010, 0.050], "
-        "p 0.400 corrected, direction accuracy 57.1% against 58.3% for always up), and an IC below 0.066 could not have "
-        "been told from zero."
+        "p 0.400 corrected, direction accuracy 57.1% against 58.3% for always up), and an IC below 0.066 could not "
+        "have been told from zero."
     )
     some = overall_verdict(judged([naive(), unjudged(), unjudged("good", **SKILL)]))
     assert some.startswith("Skill shown by 1 of 2 analysts, over 40 quarters: good (rank IC 0.080 [0.030, 0.130], ")

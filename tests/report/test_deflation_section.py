@@ -30,7 +30,7 @@ def test_the_runs_own_strategies_are_the_least_count(run):
     record, accounts, quarters = run
     section = deflation_section(record, accounts, quarters)
     assert section.sentences[0].startswith(
-        "5 strategies were tried (this run alone, the least there can have been). Without any skill, the best of so many"
+        "5 strategies were tried (this run alone, the least there can have been). Without any skill, the best of so"
     )
     tracks = [_track(accounts, f"{analyst} · {strategy}") for analyst, strategy in made.TRADED]
     trials = Trials(5, float(np.var([track.sharpe for track in tracks], ddof=1)))
