@@ -25,7 +25,7 @@ from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.protocols import question
 from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
-from alfred.evaluation.verdict import overall_verdict
+from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
 from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
@@ -235,7 +235,7 @@ def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFr
                 horizon_quarters=study.panel.horizon_quarters,
             )
         )
-    return tuple(cards)
+    return judged(cards)
 
 
 def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from alfred.report.accounts import AccountSection, account_section
 from alfred.report.calibration import CalibrationSection, calibration_section
 from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
+from alfred.report.deflation import DeflationSection, deflation_section
 from alfred.report.format import COUNT, instant, listed
 from alfred.report.frames import read
 from alfred.report.ledger import LedgerSection, ledger_section
@@ -75,6 +76,7 @@ class Page:
     quarters: QuarterSection
     calibration: CalibrationSection
     accounts: AccountSection
+    deflation: DeflationSection
     ledger: LedgerSection
     run: RunSection
 
@@ -96,15 +98,17 @@ def _page(folder: Path) -> Page:
     record = load_record(folder)
     analysts = analyst_series(record)
     portfolios = portfolio_series(record.portfolios, analysts)
+    accounts, quarters = read(folder, "accounts"), read(folder, "quarters")
     return Page(
         record,
         cards(record),
         data_section(record),
         skill_section(record, analysts),
         learning_plots(read(folder, "curves"), analysts),
-        quarter_section(read(folder, "quarters"), analysts),
+        quarter_section(quarters, analysts),
         calibration_section(record, analysts),
-        account_section(record, read(folder, "accounts"), portfolios),
+        account_section(record, accounts, portfolios),
+        deflation_section(record, accounts, quarters),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
         run_section(record, folder),
     )
