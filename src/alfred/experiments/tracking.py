@@ -99,7 +99,7 @@ class Tracking:
 
             try:
                 number = client.create_experiment(name, location, {**about, NONCE: nonce})
-                return Claim(name, number, dict(about), mine=True)
+                return Claim(name, number, {**about, NONCE: nonce}, mine=True)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

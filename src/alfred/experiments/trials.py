@@ -208,6 +208,12 @@ class TrialLedger:
                 best[trial.key] = trial
         return tuple(best.values())
 
+    def has_finished(self, trial: Trial) -> bool:
+        """Whether the ledger has a trial with the same family and key, and what came of it."""
+        found = self._store.find(PREFIX + trial.family)
+        condition = f"tags.`alfred.key` = '{trial.key}' and attributes.status = 'FINISHED'"
+        return found is not None and bool(self._store.runs([found.experiment_id], condition))
+
     def count(self, family: str) -> int:
         """How many trials a family has had, in whichever state."""
         return len(self.trials(family))

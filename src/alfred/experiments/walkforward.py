@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress, Silent
+from alfred.evaluation.protocols import DEFAULT_PROTOCOL, SAME_YEARS
 from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.record import FoldSummary
@@ -73,6 +74,7 @@ class WalkForward:
         training, evaluation: symbols to learn from and to forecast.
         stages: where finished fits are kept.
         kept: the analyst that is not to be trained, if there is one.
+        protocol: the question; it decides whether test quarters may have been trained on.
     """
 
     panel: Panel
@@ -84,6 +86,7 @@ class WalkForward:
     train_settings: TrainSettings
     stages: Stages
     kept: Kept | None = None
+    protocol: str = DEFAULT_PROTOCOL
 
     @functools.cached_property
     def panel_digest(self) -> str:
@@ -101,7 +104,7 @@ class WalkForward:
             LeakError: the fold's labels reach into its next part.
         """
         horizon = self.panel.labels.horizon_quarters
-        check_fold(fold, self.panel.dates, horizon, self.split_settings.embargo_quarters)
+        check_fold(fold, self.panel.dates, horizon, self.split_settings.embargo_quarters, self.protocol)
         maker = WindowMaker.fit(self.panel, fold.train, self.training, self.panel_settings, quarters)
         return (
             maker.windows(fold.train, self.training, target, labelled=True),
@@ -139,7 +142,7 @@ class WalkForward:
                 validated.append(_keyed(made.valid, at, entry, seed))
                 progress.advance(entry, note=f"seed {seed}, fold {at + 1} of {len(self.folds)}")
             rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
-            frames.append(_with_rolling_intervals(rows, before))
+            frames.append(self._with_intervals(rows, before))
         progress.finish(entry)
         return fits, pl.concat(frames)
 
@@ -155,7 +158,11 @@ class WalkForward:
             for frames, rows in zip(parts, (test, valid), strict=True):
                 frames.append(_keyed(_rows(rows, kept.fitted), at, entry, kept.seed))
         tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
-        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_intervals(tested, validated)
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], self._with_intervals(tested, validated)
+
+    def _with_intervals(self, test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+        """Intervals roll on over quarters to come; where there are none, they stay as they were fitted."""
+        return test if self.protocol in SAME_YEARS else _with_rolling_intervals(test, valid)
 
     def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
