@@ -104,8 +104,8 @@ def accounts_figures(errors: Sequence[RelativeError], analyst: str) -> dict[str,
 def quarterly_returns(accounts: pl.DataFrame, portfolio: str) -> Series:
     """Returns of whole calendar quarters of one account, from the last session of a quarter to that of the next.
 
-    The first reaches from the account's start. Nothing is told of a quarter that the account began with, or after its
-    ruin.
+    The first reaches from the account's start, with what that cost. A quarter that the data do not reach the end of has
+    none, nor has one after the account's ruin.
 
     Args:
         accounts: a run's `accounts.parquet`.
@@ -115,17 +115,14 @@ def quarterly_returns(accounts: pl.DataFrame, portfolio: str) -> Series:
     if own.is_empty():
         return Series(0, ())
     dates, value = own["date"].to_numpy().astype("datetime64[D]"), own["value"].to_numpy()
-    ends = decision_dates(dates[0], dates[-1])
-    at = np.searchsorted(dates, ends)
-    there = at < len(dates)
-    there[there] = dates[at[there]] == ends[there]
-    worth = value[at[there]]
-    if len(worth) == 0:
+    ends = decision_dates(dates[0] + np.timedelta64(1, "D"), dates[-1])
+    ends = ends[np.isin(ends, dates)]
+    if not len(ends):
         return Series(0, ())
+    worth = value[np.searchsorted(dates, ends)]
     before = np.concatenate([[1.0], worth[:-1]])
     returns = np.divide(worth, before, out=np.full(len(worth), np.nan), where=before > 0) - 1
-    quarters = quarter_index(ends[there])
-    return _consecutive(dict(zip(quarters.tolist(), returns.tolist(), strict=True)))
+    return _consecutive(dict(zip(quarter_index(ends).tolist(), returns.tolist(), strict=True)))
 
 
 def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:

@@ -21,6 +21,7 @@ from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
 from alfred.report.skill import SkillSection, skill_section
 from alfred.report.summary import Card, cards
+from alfred.report.trials import TrialSection, trial_section
 
 FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -75,6 +76,7 @@ class Page:
     quarters: QuarterSection
     calibration: CalibrationSection
     accounts: AccountSection
+    trials: TrialSection
     ledger: LedgerSection
     run: RunSection
 
@@ -105,6 +107,7 @@ def _page(folder: Path) -> Page:
         quarter_section(read(folder, "quarters"), analysts),
         calibration_section(record, analysts),
         account_section(record, read(folder, "accounts"), portfolios),
+        trial_section(record, folder),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
         run_section(record, folder),
     )
