@@ -11,8 +11,8 @@ import logging
 import os
 import secrets as random_tokens
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -61,9 +61,9 @@ class Tracking:
     """
 
     place: str
-    client: "MlflowClient"
+    client: "MlflowClient" = field(repr=False)
     artifacts: str | None
-    hidden: tuple[str, ...]
+    hidden: tuple[str, ...] = field(repr=False)
 
     @contextmanager
     def asked(self) -> Iterator["MlflowClient"]:
@@ -201,8 +201,13 @@ def _make(database: Path, artifacts: str) -> None:
             sqlalchemy.event.remove(sqlalchemy.Engine, "connect", hurry)
         with scratch.open("rb+") as file:
             os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first
+        try:
             os.link(scratch, database)
+        except FileExistsError:  # another process was first
+            pass
+        except OSError:  # a file system without links
+            if not database.exists():
+                scratch.rename(database)
 
 
 @contextmanager
