@@ -121,6 +121,13 @@ def test_what_was_seen_cannot_be_sealed_any_more(home: Home) -> None:
         read_inputs(tiny(family="all", vault_quarters=500), home)
 
 
+def test_a_vault_that_lost_its_date_lets_nobody_through(home: Home) -> None:
+    store = TrialLedger.open(home).store
+    store.claim("alfred/vault/lost", {})
+    with pytest.raises(DataError, match=r"the vault of 'lost' at .* has lost the instant"):
+        read_inputs(tiny(family="lost"), home)
+
+
 def test_what_cannot_be_unsealed(home: Home) -> None:
     with pytest.raises(ConfigError, match="the study 'tiny' has no vault: set vault_quarters"):
         unseal(tiny(family="never", vault_quarters=0), home)

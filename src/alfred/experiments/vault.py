@@ -58,7 +58,14 @@ def vault_of(store: Tracking, family: str) -> Vault | None:
     found = store.find(SEALED + family)
     if found is None:
         return None
-    return Vault(family, dt.datetime.fromisoformat(found.tags[_AFTER]), unsealings(store, family))
+    try:
+        after = dt.datetime.fromisoformat(found.tags[_AFTER])
+    except (KeyError, ValueError):
+        raise DataError(
+            f"the vault of {family!r} at {store.place} has lost the instant after which it is sealed; put the tag "
+            f"{_AFTER} of the experiment {found.name} back, or take another family."
+        ) from None
+    return Vault(family, after, unsealings(store, family))
 
 
 def unsealings(store: Tracking, family: str) -> tuple[Unsealing, ...]:
