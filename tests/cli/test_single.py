@@ -16,6 +16,7 @@ WORDS = (
     "--label", "PM", "--epochs", "2", "--until", "2012-12-31", "--test-first", "2010-03-31",
     "--set", "data.since=2000-01-03", "--set", 'panel.features=["momentum_12_1","realised_volatility"]',
     "--set", "splits.valid_quarters=4", "--set", "splits.min_train_quarters=8", "--set", "evaluation.draws=200",
+    "--set", "vault_quarters=0",
 )  # fmt: skip
 
 

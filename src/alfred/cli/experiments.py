@@ -12,6 +12,7 @@ from rich.table import Table
 from alfred.cli.screen import WIDTH_OF_A_FILE, err, out
 from alfred.core.home import home
 from alfred.core.storage import write_whole
+from alfred.evaluation.protocols import SAME_YEARS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 MARKDOWN = (
     "model", "seeds", "quarters", "size", "label", "loss", "eval_loss", "mae", "pearson", "r2", "sign_accuracy",
-    "rank_ic", "rank_ic_lower", "rank_ic_upper", "seconds_per_epoch", "seconds_to_best", "samples_per_second",
-    "parameters", "peak_memory_mb", "energy_joules", "run",
+    "protocol", "rank_ic", "rank_ic_lower", "rank_ic_upper", "seconds_per_epoch", "seconds_to_best",
+    "samples_per_second", "parameters", "peak_memory_mb", "energy_joules", "run",
 )  # fmt: skip
 """The notes' columns, then skill beside chance, cost and origin."""
 
@@ -84,7 +85,7 @@ def _table(rows: "Sequence[Experiment]") -> Table:
     for one in rows:
         span = "" if one.rank_ic_lower is None else f"{one.rank_ic_lower:.3f} to {one.rank_ic_upper:.3f}"
         table.add_row(
-            _two(one.model, one.run),
+            _two(one.model, one.run if one.protocol not in SAME_YEARS else f"{one.run} {one.protocol}: memory"),
             _two(one.label, one.loss),
             _number(one.seeds, 0),
             _two(_number(one.size, 0), _number(one.quarters, 0)),

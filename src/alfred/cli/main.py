@@ -18,6 +18,7 @@ from alfred.cli import (
     scan,
     single,
     studies,
+    trials,
 )
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
@@ -93,6 +94,7 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
+trials.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
 accounts.add_to(app)

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from alfred.cli.screen import Bars, out
+from alfred.cli.screen import Bars, err, out
 from alfred.core.contracts import Interval
 from alfred.core.errors import ConfigError
 from alfred.core.home import home
@@ -90,10 +90,15 @@ def report(
     ] = "latest",
 ) -> None:
     """Write a run's report again and print its path."""
+    from alfred.experiments.counting import recount
+    from alfred.experiments.record import load_record
     from alfred.experiments.runs import find_run
     from alfred.report.page import write_report
 
-    out.print(str(write_report(find_run(home(), name))), markup=False, soft_wrap=True)
+    folder = find_run(home(), name)
+    if problem := recount(home(), folder, load_record(folder)):
+        err.print(f"[yellow]{escape(problem)}[/]", soft_wrap=True)
+    out.print(str(write_report(folder)), markup=False, soft_wrap=True)
 
 
 def _study_name(path: Path) -> str:
@@ -106,15 +111,20 @@ def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
     from alfred.experiments.run import run_study
     from alfred.experiments.runs import find_run
     from alfred.experiments.study import load_study
-    from alfred.report.page import write_report
 
     study = load_study(path, overrides or ())
     versions = load_record(find_run(home(), data_of)).data.versions if data_of else None
     with Bars() as progress:
         folder = run_study(study, home(), progress, versions)
     record = load_record(folder)
-    page = write_report(folder)
-    out.print("On test rows, with 95% intervals over blocks of quarters:")
+    tell_analysts(record)
+    conclude(record, folder)
+
+
+def tell_analysts(record: "RunRecord") -> None:
+    """Print the analysts' first figures."""
+    rows = "rows that were trained on" if record.verdict.startswith("Memory") else "test rows"
+    out.print(f"On {rows}, with 95% intervals over blocks of quarters:")
     table = Table(box=None)
     table.add_column("analyst", no_wrap=True)
     for column in ("rank IC", "accuracy", "always up"):
@@ -128,14 +138,24 @@ def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
             f"{card.rise_share:.1%}",
         )
     out.print(table)
-    conclude(record, page)
 
 
-def conclude(record: "RunRecord", page: Path) -> None:
-    """Print what to know before the figures, the verdict and where the report is."""
-    for warning in record.warnings:
+def conclude(record: "RunRecord", folder: Path) -> None:
+    """Write the report; print what to know before the figures, the verdict, how often was tried, and the page."""
+    from alfred.experiments.counting import counted, recount, spent
+    from alfred.report.page import write_report
+
+    problem = recount(home(), folder, record)
+    found = counted(folder, record)
+    page = write_report(folder)
+    looked = () if found is None else spent(found, record.digest)
+    for warning in (*looked, *record.warnings, *([problem] if problem else [])):
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
+    if found is not None:
+        vault = f"; what became known after {found.sealed_after[:10]} is sealed" if found.sealed_after else ""
+        counts = f"{found.count:,} trial{'s' * (found.count != 1)}"
+        out.print(f"The family {found.family} has had {counts}{vault}.", markup=False, soft_wrap=True)
     out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 

@@ -20,6 +20,7 @@ class Experiment:
         run, created_at: the run's folder name and instant.
         analyst: entry of the run's study.
         model: its preset; likewise quarters (sequence length), size and layers, which are None where it has none.
+        protocol: the question it answers; figures of "in-sample" and of "other-tickers-same-years" show memory.
         label, loss: what it forecasts, and the loss in which `eval_loss` is; losses of two names do not compare.
         seeds, folds: how many of each.
         test_quarters, test_rows: size of the test sample.
@@ -38,6 +39,7 @@ class Experiment:
     quarters: int | None
     size: int | None
     layers: int | None
+    protocol: str
     label: str
     loss: str
     seeds: int
@@ -125,6 +127,7 @@ def _experiment(
         analyst=card.analyst,
         model=card.analyst.partition(":")[0],
         **_options(specs.get(card.analyst)),
+        protocol=record.protocol,
         label=card.target,
         loss=card.loss,
         seeds=card.seeds,

@@ -37,7 +37,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What was read: provider, table versions of the lake, span, and what is missing."""
+    """What was read: provider, table versions of the lake, span, and what is missing.
+
+    `known_until` is when the last price became known, in ISO form.
+    """
 
     provider: str
     note: str
@@ -47,6 +50,7 @@ class DataSummary:
     symbols: int
     sessions: int
     missing: tuple[LeftOut, ...] = ()
+    known_until: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,50 @@ class StageTiming:
 
 
 @dataclass(frozen=True)
+class Unsealing:
+    """One opening of a family's vault.
+
+    Attributes:
+        number: 1 for the first, which is the only one that tests anything.
+        study, digest: name of the study and digest of the run.
+        opened_at, finished_at: instants in ISO form; without the second it has no result.
+        verdict: the run's.
+        run: name of the run's folder.
+    """
+
+    number: int
+    study: str
+    digest: str
+    opened_at: str
+    finished_at: str = ""
+    verdict: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class TrialCount:
+    """How often a family of studies has tried, this run included.
+
+    Attributes:
+        family: of studies.
+        count: trials, in whichever state.
+        finished, failed, unfinished: by state; those unfinished run, were stopped by the user, or were killed.
+        sealed_after: last instant of the data that the family may see, in ISO form; empty without a vault.
+        unsealed: every opening of the vault.
+        counted_at: instant of the count.
+    """
+
+    family: str
+    count: int
+    finished: int
+    failed: int
+    unfinished: int
+    sealed_after: str = ""
+    unsealed: tuple[Unsealing, ...] = ()
+    counted_at: str = ""
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """Everything a run found out, beside its tables."""
 
@@ -163,6 +211,7 @@ class RunRecord:
     cost_bps: float
     execution: str
     peak_memory_mb: float
+    trials: TrialCount | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -22,6 +22,7 @@ from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
 from alfred.report.skill import SkillSection, skill_section
 from alfred.report.summary import Card, cards
+from alfred.report.trials import TrialSection, trial_section
 
 FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -77,6 +78,7 @@ class Page:
     calibration: CalibrationSection
     accounts: AccountSection
     deflation: DeflationSection
+    trials: TrialSection
     ledger: LedgerSection
     run: RunSection
 
@@ -109,6 +111,7 @@ def _page(folder: Path) -> Page:
         calibration_section(record, analysts),
         account_section(record, accounts, portfolios),
         deflation_section(record, accounts, quarters),
+        trial_section(record, folder),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
         run_section(record, folder),
     )
