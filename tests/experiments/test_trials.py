@@ -9,9 +9,9 @@ import pytest
 
 from alfred.core.errors import AlfredError, DataError
 from alfred.core.home import Home
-from alfred.experiments.counting import quarterly_returns, spent
+from alfred.experiments.counting import independent, quarterly_returns, spent
 from alfred.experiments.record import TrialCount, Unsealing
-from alfred.experiments.trials import Series, Trial, TrialLedger, on_trial
+from alfred.experiments.trials import Returns, Series, Trial, TrialLedger, on_trial
 
 FIRST = 4 * 34  # 2004 Q1
 
@@ -157,3 +157,20 @@ def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "tracking").write_text("in the way")
     with pytest.raises((OSError, AlfredError)):
         TrialLedger.open(Home(tmp_path))
+
+
+def test_correlated_tries_count_for_fewer() -> None:
+    random = np.random.default_rng(0)
+    one, other = random.normal(0.02, 0.1, (2, 200))
+    quarters = np.arange(200)
+
+    def found(*columns):
+        names = tuple(str(at) for at in range(len(columns)))
+        return independent(Returns(quarters, names, names, np.column_stack(columns)))
+
+    assert found(one, one, one)[0] == pytest.approx(1.0)
+    assert found(one, other)[0] == pytest.approx(2 - np.corrcoef(one, other)[0, 1])
+    ratios = [column.mean() / column.std(ddof=1) for column in (one, other)]
+    assert found(one, other)[1] == pytest.approx(np.var(ratios, ddof=1) / 63)
+    assert found(one)[1] is None
+    assert independent(Returns(quarters[:2], ("a",), ("a",), one[:2, None])) == (None, None)

@@ -9,17 +9,19 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from alfred.analysts import AnalystSpec
+from alfred.backtest.settings import SESSIONS_PER_YEAR
 from alfred.core.calendar import decision_dates, quarter_index
 from alfred.core.digest import code_digest, digest_of
 from alfred.core.errors import FetchError
 from alfred.core.home import Home
 from alfred.core.storage import write_whole
 from alfred.evaluation.contracts import Scorecard
+from alfred.evaluation.deflation import effective_trials
 from alfred.evaluation.relative import RelativeError
 from alfred.experiments.prepared import Inputs
 from alfred.experiments.record import PortfolioResult, RunRecord, TrialCount, load_frame
 from alfred.experiments.study import NAIVE, Study, entry_name
-from alfred.experiments.trials import FAILED, FINISHED, Series, Trial, TrialLedger
+from alfred.experiments.trials import FAILED, FINISHED, Returns, Series, Trial, TrialLedger, returns_of
 from alfred.experiments.vault import unsealings, vault_of
 
 COUNT = "trials.json"
@@ -27,6 +29,7 @@ ACCOUNTS = "accounts of companies"
 _ADAPTER = TypeAdapter(TrialCount)
 _NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals")
 """Settings that are not part of one analyst's trial."""
+FEWEST_QUARTERS, SESSIONS_PER_QUARTER = 3, SESSIONS_PER_YEAR / 4
 
 
 def trials_of(study: Study, inputs: Inputs, digest: str, protocol: str) -> tuple[Trial, ...]:
@@ -137,6 +140,7 @@ def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:
     trials, vault = ledger.trials(name), vault_of(ledger.store, name)
     finished = sum(one.status == FINISHED or one.key in done for one in trials)
     failed = sum(one.status == FAILED and one.key not in done for one in trials)
+    effective, variance = independent(returns_of(trials))
     return TrialCount(
         family=name,
         count=len(trials),
@@ -146,7 +150,23 @@ def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:
         sealed_after="" if vault is None else vault.sealed_after.isoformat(),
         unsealed=unsealings(ledger.store, name) if vault is None else vault.unsealed,
         counted_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        effective=effective,
+        sharpe_variance=variance,
     )
+
+
+def independent(returns: Returns) -> tuple[float | None, float | None]:
+    """Effective number of strategies, and the variance of their Sharpe ratios of one session; None: too few to tell."""
+    common = returns.values[np.isfinite(returns.values).all(axis=1)]
+    if len(common) < FEWEST_QUARTERS or not common.shape[1]:
+        return None, None
+    effective = effective_trials(common)
+    away = common.std(axis=0, ddof=1)
+    # A Sharpe ratio grows with the root of time.
+    per_session = (
+        np.divide(common.mean(axis=0), away, out=np.zeros_like(away), where=away > 0) / SESSIONS_PER_QUARTER**0.5
+    )
+    return effective, float(per_session.var(ddof=1)) if len(per_session) > 1 else None
 
 
 def recount(home: Home, folder: Path, record: RunRecord) -> str:

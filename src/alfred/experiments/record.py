@@ -170,6 +170,9 @@ class TrialCount:
         sealed_after: last instant of the data that the family may see, in ISO form; empty without a vault.
         unsealed: every opening of the vault.
         counted_at: instant of the count.
+        effective: independent tries that the finished trials' strategies amount to, by the correlation of their
+            quarterly returns; None where fewer than 3 quarters are common to them.
+        sharpe_variance: of those strategies' Sharpe ratios of one session; None likewise, or of fewer than 2.
     """
 
     family: str
@@ -180,6 +183,8 @@ class TrialCount:
     sealed_after: str = ""
     unsealed: tuple[Unsealing, ...] = ()
     counted_at: str = ""
+    effective: float | None = None
+    sharpe_variance: float | None = None
 
 
 @dataclass(frozen=True)

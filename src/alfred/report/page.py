@@ -22,7 +22,7 @@ from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
 from alfred.report.skill import SkillSection, skill_section
 from alfred.report.summary import Card, cards
-from alfred.report.trials import TrialSection, trial_section
+from alfred.report.trials import TrialSection, ledger_trials, trial_section
 
 FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -110,7 +110,7 @@ def _page(folder: Path) -> Page:
         quarter_section(quarters, analysts),
         calibration_section(record, analysts),
         account_section(record, accounts, portfolios),
-        deflation_section(record, accounts, quarters),
+        deflation_section(record, accounts, quarters, ledger_trials(record, folder)),
         trial_section(record, folder),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
         run_section(record, folder),
