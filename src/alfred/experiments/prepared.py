@@ -51,7 +51,11 @@ def read_inputs(study: Study, home: Home, versions: Mapping[str, int] | None = N
     Raises:
         AlfredError: the data or baskets do not allow what the study asks for.
     """
-    market = read_market(Lake(home.lake), study.data, versions)
+    return inputs_of(study, read_market(Lake(home.lake), study.data, versions))
+
+
+def inputs_of(study: Study, market: Market) -> Inputs:
+    """What a study takes from its market."""
     baskets = choose_baskets(market, study.universe)
     tables = market.tables(sorted({*baskets.training, *baskets.evaluation}))
     return Inputs(market, baskets, tables, digest_of(market.digest(), tables.digest()))
