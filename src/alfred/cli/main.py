@@ -6,7 +6,20 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from alfred.cli import accounts, backtest, catalogues, data, doctor, examine, experiments, scan, single, studies
+from alfred.cli import (
+    accounts,
+    backtest,
+    catalogues,
+    data,
+    doctor,
+    examine,
+    experiments,
+    notes,
+    scan,
+    scramble,
+    single,
+    studies,
+)
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
 from alfred.core.version import __version__
@@ -86,6 +99,8 @@ examine.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+notes.add_to(app)
+scramble.add_to(app)
 data.add_to(app)
 doctor.add_to(app)
 
