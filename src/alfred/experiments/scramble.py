@@ -223,14 +223,14 @@ class _Pair:
                 WindowMaker.fit(world.panel, fold.train, world.walk.training, world.study.panel) for world in self.both
             )
             where = f"the fold that trains to {self.real.panel.dates[fold.train[-1]]}"
-            if real.columns != other.columns:
-                name = sorted({*real.columns} ^ {*other.columns} or {*real.columns})[0]
-                raise self._leak(f"column {name!r} of {where}", name in real.columns, name in other.columns)
-            for name, own, its in _learnt(real, other):
+            for what, own, its in _learnt(real, other):
                 compared += 1
                 if _differ(own, its).any():
                     first = int(_differ(own, its).argmax())
-                    raise self._leak(f"the scaler of column {name!r} in {where}", own[first], its[first])
+                    raise self._leak(f"the scaler's {what} in {where}", own[first], its[first])
+            if real.columns != other.columns:
+                name = min({*real.columns} ^ {*other.columns} or {*real.columns})
+                raise self._leak(f"whether {where} learns column {name!r}", name in real.columns, name in other.columns)
         return compared
 
     def forecasts_and_weights(self, spec: AnalystSpec, progress: Progress) -> tuple[int, int]:
@@ -301,20 +301,23 @@ def _column(panel: Panel, name: str) -> Floats:
 
 
 def _learnt(real: WindowMaker, other: WindowMaker) -> Iterator[tuple[str, Floats, Floats]]:
-    """What two scalers learnt of each column that both use: the name, and numbers of each."""
-    places = [{name: at for at, name in enumerate(maker.panel.features)} for maker in (real, other)]
+    """What two scalers learnt of each column that both use: the number in words, and what it is in each."""
+    its = {name: at for at, name in enumerate(other.panel.features) if other.used[at]}
     for at in np.flatnonzero(real.used).tolist():
         name = real.panel.features[at]
-        its = places[1][name]
-        own, theirs = (
-            [scaler.center[place], scaler.spread[place], scaler.power[place]]
-            for scaler, place in ((real.scaler, at), (other.scaler, its))
-        )
-        yield name, np.array(own), np.array(theirs)
-        ranks, their_ranks = real.scaler.ranks[at], other.scaler.ranks[its]
+        if name not in its:
+            continue
+        for what in ("center", "spread", "power"):
+            own, theirs = getattr(real.scaler, what)[at], getattr(other.scaler, what)[its[name]]
+            yield f"{what} of column {name!r}", np.array([own]), np.array([theirs])
+        ranks, their_ranks = real.scaler.ranks[at], other.scaler.ranks[its[name]]
         if ranks is not None and their_ranks is not None:
-            same_size = ranks.shape == their_ranks.shape
-            yield name, ranks.ravel(), their_ranks.ravel() if same_size else np.full(ranks.size, np.nan)
+            alike = ranks.shape == their_ranks.shape
+            yield (
+                f"ranks of column {name!r}",
+                ranks.ravel(),
+                their_ranks.ravel() if alike else np.full(ranks.size, np.nan),
+            )
 
 
 def _matrix(frame: pl.DataFrame, name: str, symbols: tuple[str, ...]) -> Floats:
