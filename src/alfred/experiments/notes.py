@@ -238,7 +238,7 @@ class _Rerun:
             names=names,
             rows=card.rows,
             quarters=card.quarters,
-            sign_accuracy=_told(told),
+            sign_accuracy=_told(told, (0.0, 1.0)),
             over_quarters=_known(figure.over_quarters),
             always_up=float((rows.label > 0).mean()),
             against_up=_known(figure.difference_over_quarters),
@@ -289,8 +289,12 @@ def _steps(judged: Sequence[_Judged]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _told(values: Floats) -> Told:
-    return Told(float(values.mean()), seed_interval(values, SEED_LEVEL) if len(values) > 1 else None)
+def _told(values: Floats, within: tuple[float, float] = (-np.inf, np.inf)) -> Told:
+    """The mean over seeds and its interval, cut to where the figure can lie; none for one seed."""
+    if len(values) == 1:
+        return Told(float(values[0]), None)
+    span = seed_interval(values, SEED_LEVEL)
+    return Told(float(values.mean()), Interval(max(span.lower, within[0]), min(span.upper, within[1]), span.level))
 
 
 def _known(interval: Interval | None) -> Interval:

@@ -1,5 +1,6 @@
 """The waterfall of the notes' re-run: one page with the picture, the table and what each step did."""
 
+import textwrap
 from pathlib import Path
 
 import jinja2
@@ -32,13 +33,13 @@ def headline(waterfall: Waterfall) -> str:
     """What the re-run found, in one sentence."""
     first, last = waterfall.steps[0], waterfall.steps[-1]
     largest = max(waterfall.steps[1:], key=lambda step: step.share)
-    cause = (
-        "" if largest.removed is None else f" {OF_THE_FALL.text(largest.share)} of the fall: {largest.removed.made}."
-    )
+    made = "" if largest.removed is None else largest.removed.made
+    fall = 100 * (first.sign_accuracy.value - last.sign_accuracy.value)
     return (
         f"The notes' protocol shows {PERCENT.text(first.sign_accuracy.value)} sign accuracy; without its defects "
         f"{PERCENT.text(last.sign_accuracy.value)} are left, where always up is right in "
-        f"{PERCENT.text(last.always_up)}.{cause}"
+        f"{PERCENT.text(last.always_up)}. Of the {NumberStyle(1).text(fall)} points of the fall, the largest part, "
+        f"{OF_THE_FALL.text(largest.share)}: {made}."
     )
 
 
@@ -161,9 +162,14 @@ def waterfall_plot(waterfall: Waterfall) -> Plot:
         traces,
         layout(x, y, {"shapes": [up, *links], "bargap": 0.3}),
         height=110 + 38 * len(names),
-        phone_height=110 + 38 * len(names),
-        phone={"xaxis.nticks": 4},
+        phone_height=110 + 52 * len(names),
+        phone={"xaxis.nticks": 4, "font.size": 10.5, "yaxis.ticktext": [_broken(name) for name in names]},
     )
+
+
+def _broken(name: str) -> str:
+    """A name in lines that leave a narrow screen room for the bars."""
+    return "<br>".join(textwrap.wrap(name, 16))
 
 
 def _bar(step: Step, before: float, place: int) -> Json:
@@ -209,7 +215,7 @@ def _ends(value: float, place: int, colour: str, span: Interval) -> Json:
         "x": [value],
         "y": [place],
         "text": [f"<b>{PERCENT.text(value)}</b>"],
-        "textposition": "top center",
+        "textposition": "bottom right" if place else "top center",
         "textfont": {"color": colour},
         "marker": {"color": colour, "size": 12},
         "cliponaxis": False,
