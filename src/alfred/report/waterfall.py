@@ -19,6 +19,7 @@ OF_THE_FALL = NumberStyle(1, percent=True)
 SUM = NumberStyle(0, unit="%")
 IDLE = "nothing to act on in these data"
 _TEMPLATES = Path(__file__).parent / "templates"
+MARGIN = {"l": 8, "r": 12, "t": 26, "b": 8}
 _HALF = 0.3
 
 
@@ -160,9 +161,9 @@ def waterfall_plot(waterfall: Waterfall) -> Plot:
         "rows of the end. In brackets: the row of findings.md. The dots' intervals are over blocks of quarters.",
         f"Waterfall of sign accuracy: {told}.",
         traces,
-        layout(x, y, {"shapes": [up, *links], "bargap": 0.3}),
-        height=110 + 38 * len(names),
-        phone_height=110 + 52 * len(names),
+        layout(x, y, {"shapes": [up, *links], "annotations": [_named(steps[-1].always_up)], "margin": MARGIN}),
+        height=126 + 38 * len(names),
+        phone_height=126 + 52 * len(names),
         phone={"xaxis.nticks": 4, "font.size": 10.5, "yaxis.ticktext": [_broken(name) for name in names]},
     )
 
@@ -239,6 +240,19 @@ def _ups(steps: tuple[Step, ...]) -> Json:
         "marker": {"symbol": "line-ns-open", "size": 16, "color": "@ink", "line": {"width": 2}},
         "hovertemplate": "always up: %{x:.1%}<extra></extra>",
     }  # fmt: skip
+
+
+def _named(always_up: float) -> Json:
+    """What the dashed line is."""
+    return {
+        "x": always_up,
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "text": f"always up {PERCENT.text(always_up)}",
+        "showarrow": False,
+        "font": {"color": "@soft"},
+    }
 
 
 def _link(value: float, place: int) -> Json:
