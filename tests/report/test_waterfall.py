@@ -58,7 +58,7 @@ WATERFALL = Waterfall(
 def test_the_sentence_names_the_largest_part() -> None:
     assert headline(WATERFALL) == (
         "The notes' protocol shows 95.0% sign accuracy; without its defects 63.0% are left, where always up is right "
-        "in 60.0%. Of the 32.0 points of the fall, the largest part, 78.1%: evaluated on the training rows."
+        "in 60.0%. The largest part of these 32.0 points, 78.1%: evaluated on the training rows."
     )
 
 
@@ -84,7 +84,7 @@ def test_bars_reach_from_each_figure_to_the_next() -> None:
     assert whisker["error_x"]["array"][0] == pytest.approx(0.03)
     assert whisker["error_x"]["arrayminus"][0] == pytest.approx(0.02)
     assert whisker["text"][1].strip() == "\u221225.0"
-    idle = next(trace for trace in plot.data if "nothing to act on" in str(trace.get("text")))
+    idle = next(trace for trace in plot.data if "no such data" in str(trace.get("text")))
     assert idle["error_x"]["array"] == [0.0, 0]
     low, high = plot.layout["xaxis"]["range"]
     assert low < 0.58
@@ -95,7 +95,7 @@ def test_the_table_says_what_it_was() -> None:
     rows = step_table(WATERFALL).rows
     assert rows[1][0].small == ("was: evaluated on the training rows",)
     assert rows[1][3].text == "+10.0"
-    assert rows[2][4].small == ("nothing to act on in these data",)
+    assert rows[2][4].small == ("no such data here",)
     assert (rows[0][4].text, rows[0][5].text) == ("", "")
     assert rows[0][6].text == "1,235%" or rows[0][6].text == "1,234%"
 

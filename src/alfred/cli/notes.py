@@ -44,8 +44,8 @@ def notes(
     found = Waterfall.load(folder)
     page = write_waterfall(folder)
     out.print(
-        f"{found.analyst}, {len(found.seeds)} seeds, judged on {found.first} to {found.last} at every step; 95% "
-        "intervals over seeds:",
+        f"{found.analyst}, {len(found.seeds)} seed(s), judged on {found.first} to {found.last} at every step. Sign "
+        "accuracy, 95% intervals over seeds, an account's net return a year, and in brackets the row of findings.md:",
         markup=False,
         soft_wrap=True,
     )
@@ -60,8 +60,8 @@ def _table(found: "Waterfall") -> Table:
     from alfred.report.waterfall import label
 
     table = Table(box=None)
-    table.add_column("put right (row of findings.md)", no_wrap=True)
-    for heading in ("sign accuracy", "always up", "change, points", "share", "sum of trade %", "account a year"):
+    table.add_column("put right (row)", no_wrap=True)
+    for heading in ("accuracy", "always up", "change, points", "share", "sum of trade %", "a year"):
         table.add_column(heading, justify="right", no_wrap=True)
     for step in found.steps:
         table.add_row(
@@ -82,7 +82,7 @@ def _change(step: "Step") -> tuple[str, str]:
         return "no such data", "0.0%"
     over = step.change.over_seeds
     span = "" if over is None else f" \\[{100 * over.lower:+.1f}, {100 * over.upper:+.1f}]"
-    return f"{100 * step.change.value:+.1f}{span}", f"{step.share:.1%}"
+    return f"{100 * step.change.value:+.1f}{span}", f"{round(step.share, 3) + 0.0:.1%}"
 
 
 def _beside(found: "Waterfall") -> list[str]:

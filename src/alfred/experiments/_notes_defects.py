@@ -44,11 +44,11 @@ TRAINING_ROWS = Defect("training-rows", 1, "evaluated on the training rows", "ev
 SAME_NAMES = Defect("same-names", 2, f"{SHARED_NAMES} names stand in both baskets", "disjoint baskets")
 SAME_QUARTERS = Defect("same-quarters", 3, "trained on the quarters it is tested on", "trained on earlier quarters")
 FILLED_BACKWARDS = Defect("filled-backwards", 4, "missing values filled backwards", "nothing is filled backwards")
-ZEROS = Defect("zeros", 5, "zeros for what is missing", "missing is missing, with an indicator")
+ZEROS = Defect("zeros", 5, "zeros for what is missing", "missing stays missing")
 PERIOD_END = Defect("period-end", 6, "filings known at the period's end", "filings known when filed")
 SCALED_ON_ALL = Defect("scaled-on-all", 7, "scaler fitted on everything", "scaler fitted on training rows")
 NO_GRADIENT = Defect("no-gradient", 12, "sign penalty without gradient", "sign penalty with a gradient")
-TRAINING_LOSS = Defect("training-loss", 13, "best epoch by training loss", "best epoch by later validation quarters")
+TRAINING_LOSS = Defect("training-loss", 13, "best epoch by training loss", "best epoch by later quarters")
 LEVELS = Defect("levels", None, "price levels adjusted backwards", "no level that knows later splits")
 LADDER = (
     BEST_TOLD, TRAINING_ROWS, SAME_NAMES, SAME_QUARTERS, FILLED_BACKWARDS, ZEROS, PERIOD_END, SCALED_ON_ALL,

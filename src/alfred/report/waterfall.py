@@ -17,7 +17,7 @@ FILE = "waterfall.html"
 POINTS = NumberStyle(1, signed=True)
 OF_THE_FALL = NumberStyle(1, percent=True)
 SUM = NumberStyle(0, unit="%")
-IDLE = "nothing to act on in these data"
+IDLE = "no such data here"
 _TEMPLATES = Path(__file__).parent / "templates"
 MARGIN = {"l": 8, "r": 12, "t": 26, "b": 8}
 _HALF = 0.3
@@ -39,7 +39,7 @@ def headline(waterfall: Waterfall) -> str:
     return (
         f"The notes' protocol shows {PERCENT.text(first.sign_accuracy.value)} sign accuracy; without its defects "
         f"{PERCENT.text(last.sign_accuracy.value)} are left, where always up is right in "
-        f"{PERCENT.text(last.always_up)}. Of the {NumberStyle(1).text(fall)} points of the fall, the largest part, "
+        f"{PERCENT.text(last.always_up)}. The largest part of these {NumberStyle(1).text(fall)} points, "
         f"{OF_THE_FALL.text(largest.share)}: {made}."
     )
 
