@@ -63,7 +63,8 @@ def test_a_clean_study_passes(home: Home) -> None:
     assert found.analysts == ("naive", "momentum", "ridge")
     assert found.strategies == ("simple", "nuanced", "magnitude-choice")
     first, second = found.dates
-    assert "2008-03-31" <= first.date < second.date < "2014-12-31"
+    # A draw from the seed alone: positions 2 and 21 of the 27 tested quarters that have a future.
+    assert (first.date, second.date) == ("2008-09-30", "2013-06-28")
     for one in found.dates:
         until = (dt.date.fromisoformat(one.date).year - 2000) * 4 + dt.date.fromisoformat(one.date).month // 3
         # 17 columns of 12 names; 6 labels; four figures of three analysts on 6 names in the fold that tests the date
@@ -74,12 +75,6 @@ def test_a_clean_study_passes(home: Home) -> None:
         assert one.scalers % (3 * 17) == 0
         assert one.scalers > 0
         assert one.changed_after > 1000
-
-
-def test_dates_follow_from_the_seed(home: Home) -> None:
-    short = small_study(analysts=ANALYSTS[:1], backtest={"strategies": ["simple"]})
-    first, second = scramble_study(short, home, 2, seed=3).dates
-    assert (first.date, second.date) == ("2009-12-31", "2011-03-31")
 
 
 def test_dates_that_are_not_tested_are_refused(home: Home) -> None:
