@@ -15,7 +15,9 @@ from alfred.cli import (
     examine,
     experiments,
     language,
+    notes,
     scan,
+    scramble,
     single,
     studies,
     trials,
@@ -100,6 +102,8 @@ examine.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+notes.add_to(app)
+scramble.add_to(app)
 data.add_to(app)
 language.add_to(app)
 doctor.add_to(app)

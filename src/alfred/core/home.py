@@ -48,6 +48,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def notes(self) -> Path:
+        """One folder a re-run of the notes."""
+        return self.root / "notes"
+
+    @property
     def fundamentals(self) -> Path:
         """One folder a run of the analysts of accounts."""
         return self.root / "fundamentals"

@@ -71,6 +71,11 @@ def read_inputs(
     if vault is None and study.vault_quarters:
         vault = seal(study, home, day(str(market.bars["date"].max())))
         market = read_market(Lake(home.lake), study.data, versions, vault.sealed_after)
+    return inputs_of(study, market, vault)
+
+
+def inputs_of(study: Study, market: Market, vault: Vault | None = None) -> Inputs:
+    """What a study takes from its market."""
     baskets = choose_baskets(market, study.universe)
     tables = market.tables(sorted({*baskets.training, *baskets.evaluation}))
     return Inputs(market, baskets, tables, digest_of(market.digest(), tables.digest()), vault)
