@@ -125,7 +125,7 @@ def test_sorting_puts_the_best_first_and_what_is_not_known_last(listing: Listing
 
 
 def test_an_unknown_column_is_explained(listing: Listing) -> None:
-    with pytest.raises(ConfigError, match="no column 'rank-ik' to sort by; did you mean 'rank_ic'"):
+    with pytest.raises(ConfigError, match="no column 'rank-ik'; did you mean 'rank_ic'"):
         listing.sorted_by("rank-ik")
 
 

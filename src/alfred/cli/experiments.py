@@ -38,6 +38,9 @@ def experiments(
     ] = "",
     csv: Annotated[Path | None, typer.Option(help="Write all columns to this file.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, for notes.")] = False,
+    columns: Annotated[
+        str, typer.Option(metavar="NAMES", help="The Markdown table's columns, such as model,seed_values,mae.")
+    ] = "",
     run: Annotated[
         str, typer.Option(metavar="RUN", help="Only this run: its folder, its name's beginning, or latest.")
     ] = "",
@@ -50,8 +53,9 @@ def experiments(
 
     alfred experiments --run latest --markdown > experiments.md
     """
-    from alfred.experiments.listing import list_experiments
+    from alfred.experiments.listing import column_named, list_experiments
 
+    wanted = tuple(column_named(name.strip()) for name in columns.split(",")) if columns else MARKDOWN
     found = list_experiments(home(), run)
     rows = found.sorted_by(sort) if sort else found.experiments
     for name in found.unreadable:
@@ -62,8 +66,8 @@ def experiments(
     if csv is not None:
         _write(rows, csv)
         err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
-    if markdown:
-        for line in _markdown(rows):
+    if markdown or columns:
+        for line in _markdown(rows, wanted):
             out.print(line, markup=False, soft_wrap=True)
         return
     Console(highlight=False, width=max(out.width, WIDTH_OF_A_FILE)).print(_table(rows))
@@ -111,11 +115,11 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
 
 
-def _markdown(rows: "Sequence[Experiment]") -> list[str]:
-    lines = [f"| {' | '.join(MARKDOWN)} |", f"|{' --- |' * len(MARKDOWN)}"]
+def _markdown(rows: "Sequence[Experiment]", columns: "Sequence[str]") -> list[str]:
+    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     for one in rows:
         cells = one.cells()
-        lines.append(f"| {' | '.join(_with_ends(cells, name) for name in MARKDOWN)} |")
+        lines.append(f"| {' | '.join(_with_ends(cells, name) for name in columns)} |")
     return lines
 
 

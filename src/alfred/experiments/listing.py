@@ -119,14 +119,24 @@ class Listing:
         Raises:
             ConfigError: there is no such column.
         """
-        name = column.replace("-", "_")
-        if name not in COLUMNS:
-            raise ConfigError(f"there is no column {column!r} to sort by; {suggestion(name, COLUMNS)}")
+        name = column_named(column)
         cells = [(one.cells()[name], one) for one in self.experiments]
         known = [(cell, one) for cell, one in cells if cell is not None]
         ascending = name in SMALLEST_FIRST or any(isinstance(cell, str) for cell, _ in known)
         best = sorted(known, key=lambda pair: pair[0], reverse=not ascending)
         return (*(one for _, one in best), *(one for cell, one in cells if cell is None))
+
+
+def column_named(text: str) -> str:
+    """The column of that name, in which hyphens stand for underscores.
+
+    Raises:
+        ConfigError: there is none; the message suggests the nearest.
+    """
+    name = text.replace("-", "_")
+    if name not in COLUMNS:
+        raise ConfigError(f"there is no column {text!r}; {suggestion(name, COLUMNS)}")
+    return name
 
 
 def list_experiments(home: Home, run: str = "") -> Listing:
