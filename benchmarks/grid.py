@@ -22,10 +22,11 @@ from filing_rows import of_filings
 
 from alfred.core.home import Home, home
 from alfred.core.progress import Silent
-from alfred.evaluation.bootstrap import mean_standard_error
+from alfred.evaluation.bootstrap import BootstrapSettings, block_counts, mean_standard_error, percentile_interval
 from alfred.evaluation.scorecard import IC_LAG_QUARTERS
 from alfred.experiments.listing import list_experiments
 from alfred.experiments.prepared import prepare, read_inputs
+from alfred.experiments.record import load_frame
 from alfred.experiments.run import run_study
 from alfred.experiments.study import load_study
 from alfred.lake.contracts import Batch, Request
@@ -88,6 +89,31 @@ def show(place: Home, run: Path) -> None:
         )
 
 
+def compare(run: Path) -> None:
+    """Mean rank IC of some networks less that of others, with intervals over quarters; a row's name tells its kind."""
+    table = load_frame(run, "quarters").pivot(on="analyst", index="as_of", values="rank_ic").sort("as_of")
+    networks = [name for name in table.columns if ":size" in name]
+    kinds = {
+        "24 quarters": [name for name in networks if "quarters24" in name],
+        "12 quarters": [name for name in networks if "quarters24" not in name],
+        "size 64": [name for name in networks if "size64" in name],
+        "size 16": [name for name in networks if "size16" in name],
+        **{family: [name for name in networks if name.startswith(family)] for family in ("lstm", "trans", "vanilla")},
+    }
+    settings = BootstrapSettings()
+    for one, other in (
+        ("24 quarters", "12 quarters"),
+        ("size 64", "size 16"),
+        ("lstm", "vanilla"),
+        ("trans", "vanilla"),
+    ):
+        means = [table.select(kinds[kind]).to_numpy().mean(axis=1) for kind in (one, other)]
+        change = means[0] - means[1]
+        draws = block_counts(len(change), settings) @ change / len(change)
+        over = percentile_interval(draws, settings.level, len(change) / settings.block_length(len(change)))
+        print(f"{one} less {other}: rank IC {change.mean():.3f} [{over.lower:.3f}, {over.upper:.3f}]")
+
+
 def size_alone(place: Home) -> None:
     """Mean rank IC of single columns over the test quarters: of all names, and of the index's members of the day.
 
@@ -126,7 +152,10 @@ def main() -> None:
         size_alone(place)
         return
     for overrides in ([], control()):
-        show(place, run_study(load_study(STUDY, [*overrides, *words.set]), place, Lines()))
+        run = run_study(load_study(STUDY, [*overrides, *words.set]), place, Lines())
+        show(place, run)
+        if not overrides:
+            compare(run)
 
 
 if __name__ == "__main__":

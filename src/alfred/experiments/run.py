@@ -50,6 +50,9 @@ from alfred.training.losses import original_row_losses
 from alfred.training.meter import process_peak_mb
 from alfred.universe.baskets import Baskets
 
+SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
+"""Columns that tell how large a company was."""
+
 
 @dataclass
 class _Clock:
@@ -242,10 +245,7 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
     """What a reader must know before any figure."""
     found = []
     if market.description.survivors_only:
-        found.append(
-            "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and "
-            "the share of rising quarters are higher than an investor of the time could have expected."
-        )
+        found.append(survivorship(walk.panel.features))
     levels = [name for name in walk.panel.features if catalogue()[name].is_level]
     if levels and not market.levels_usable:
         found.append(
@@ -278,6 +278,21 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
         found.append(f"Few dates: {quarters} test quarters can show only large effects.")
     found += portfolios.warnings
     return tuple(found)
+
+
+def survivorship(columns: Sequence[str]) -> str:
+    """The warning over results on names that were chosen at the end of the data, on these columns."""
+    text = (
+        "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and the "
+        "share of rising quarters are higher than an investor of the time could have expected."
+    )
+    sizes = [name for name in SIZE_COLUMNS if name in columns]
+    if not sizes:
+        return text
+    return (
+        f"{text} So is the rank IC of whoever learns from {', '.join(sizes)}: a company that was small and stands in a "
+        "later list of large ones has grown. Leave these columns out (panel.exclude) before believing it."
+    )
 
 
 def _data_summary(market: Market, study: Study) -> DataSummary:
