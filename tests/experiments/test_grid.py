@@ -11,15 +11,16 @@ from alfred.experiments.run import run_study
 from alfred.experiments.study import load_study
 
 SMALL = (
-    "data.provider=sample", "data.since=2006-01-03", "universe.scan.evaluation_start=GE", "universe.scan.n=4",
+    "data.provider=sample", "data.since=2006-01-03", "universe.scan.evaluation_start=GE", "universe.scan.n=3",
     "splits.test_first=2018-03-31", "splits.test_quarters=all", "universe.scan.as_of=2017-12-29", "train.epochs=1",
     "seeds=[5, 7]", "evaluation.draws=200", 'backtest.strategies=["simple"]',
 )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_every_cell_of_the_grid_has_the_notes_columns_with_intervals(tmp_path: Path) -> None:
-    study = load_study(Path(str(files("alfred.experiments") / "studies" / "grid.toml")), SMALL)
+def test_the_grids_cells_have_the_notes_columns_with_intervals(tmp_path: Path) -> None:
+    whole = load_study(Path(str(files("alfred.experiments") / "studies" / "grid.toml")), SMALL)
+    study = whole.model_copy(update={"analysts": tuple(spec for spec in whole.analysts if spec.size != 64)})
     home = Home(tmp_path)
     run_study(study, home)
     found = list_experiments(home).experiments
