@@ -24,6 +24,19 @@ Overrides = Annotated[
 ]
 
 
+class StudyName(enum.StrEnum):
+    """The studies that come with the program."""
+
+    DEMO = "demo"
+    SYNTHETIC = "synthetic"
+    GRID = "grid"
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(str(files("alfred.experiments") / "studies" / f"{self.value}.toml"))
+
+
 class MarketName(enum.StrEnum):
     """The markets that need no download, and the studies that run on them."""
 
@@ -33,8 +46,7 @@ class MarketName(enum.StrEnum):
     @property
     def study(self) -> Path:
         """The study that comes with the program."""
-        name = "demo.toml" if self is MarketName.SAMPLE else "synthetic.toml"
-        return Path(str(files("alfred.experiments") / "studies" / name))
+        return (StudyName.DEMO if self is MarketName.SAMPLE else StudyName.SYNTHETIC).path
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,14 +71,17 @@ def demo(
     _run(market.study, overrides)
 
 
-def init(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml")) -> None:
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml"),
+    study: Annotated[
+        StudyName, typer.Option(help="Which to start from; grid is the experiment notes' table, on your own prices.")
+    ] = StudyName.DEMO,
+) -> None:
     """Write a commented study to start from; run it with `alfred run`."""
     if path.exists():
         raise ConfigError(f"{path} exists already; choose another name, or remove it first.")
-    text = MarketName.SAMPLE.study.read_text(encoding="utf-8").replace(
-        'name = "demo"', f'name = "{_study_name(path)}"', 1
-    )
-    write_whole(path, text)
+    text = study.path.read_text(encoding="utf-8")
+    write_whole(path, text.replace(f'name = "{study.value}"', f'name = "{_study_name(path)}"', 1))
     out.print(f"Wrote {path}. Edit it, then: alfred run {path}", markup=False, soft_wrap=True)
 
 

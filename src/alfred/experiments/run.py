@@ -57,6 +57,8 @@ from alfred.training.meter import process_peak_mb
 from alfred.universe.baskets import Baskets
 
 ASKED_ONCE = "Asked once, of quarters that had been sealed before anyone looked."
+SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
+"""Columns that tell how large a company was."""
 
 
 @dataclass
@@ -302,10 +304,7 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
             "below could have been run."
         )
     if market.description.survivors_only:
-        found.append(
-            "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and "
-            "the share of rising quarters are higher than an investor of the time could have expected."
-        )
+        found.append(survivorship(walk.panel.features))
     levels = [name for name in walk.panel.features if catalogue()[name].is_level]
     if levels and not market.levels_usable:
         found.append(
@@ -342,6 +341,21 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
 
 def _verdict(scorecards: Sequence[Scorecard], protocol: str) -> str:
     return memory_verdict(scorecards, protocol) if protocol in SAME_YEARS else overall_verdict(scorecards)
+
+
+def survivorship(columns: Sequence[str]) -> str:
+    """The warning over results on names that were chosen at the end of the data, on these columns."""
+    text = (
+        "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and the "
+        "share of rising quarters are higher than an investor of the time could have expected."
+    )
+    sizes = [name for name in SIZE_COLUMNS if name in columns]
+    if not sizes:
+        return text
+    return (
+        f"{text} So is the rank IC of whoever learns from {', '.join(sizes)}: a company that was small and stands in a "
+        "later list of large ones has grown. Leave these columns out (panel.exclude) before believing it."
+    )
 
 
 def _data_summary(inputs: Inputs, study: Study) -> DataSummary:
