@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from alfred.cli import accounts, backtest, catalogues, data, doctor, examine, experiments, scan, single, studies
+from alfred.cli import accounts, audit, backtest, catalogues, data, doctor, examine, experiments, scan, single, studies
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
 from alfred.core.version import __version__
@@ -81,6 +81,7 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
+audit.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
 accounts.add_to(app)

@@ -22,6 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.errors import DataError
+from alfred.evaluation.audit import Audit
 from alfred.evaluation.contracts import Scorecard
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
@@ -136,7 +137,7 @@ class StageTiming:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything a run found out, beside its tables."""
+    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited."""
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
@@ -163,6 +164,7 @@ class RunRecord:
     cost_bps: float
     execution: str
     peak_memory_mb: float
+    audit: Audit | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -21,11 +21,13 @@ from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
+from alfred.evaluation.audit import examine
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.protocols import question
 from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import overall_verdict
+from alfred.experiments.audit import Results, evidence_of, require_clean
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
 from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
@@ -120,6 +122,12 @@ def run_study(
     clock.start("backtest")
     portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
     clock.stop("backtest")
+    clock.start("audit")
+    curves = curve_rows(fits)
+    results = Results(specs, forecasts, curves, portfolios.accounts, portfolios.ledger, scorecards, portfolios.results)
+    audit = examine(evidence_of(study, prepared, walk, results))
+    require_clean(audit)
+    clock.stop("audit")
 
     record = RunRecord(
         study=study.name,
@@ -145,8 +153,9 @@ def run_study(
         cost_bps=study.backtest.costs.cost_bps,
         execution=_execution(study),
         peak_memory_mb=process_peak_mb(),
+        audit=audit,
     )
-    return _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
+    return _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios)
 
 
 def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = None) -> WalkForward:

@@ -110,11 +110,18 @@ class ScalerEvidence:
 
 @dataclass(frozen=True)
 class ScaledRows:
-    """Training rows of one fold as an analyst got them: (N, F), 0 where missing."""
+    """Training rows of one fold after scaling, before anything is cut off.
+
+    Attributes:
+        fold: which.
+        columns: F names.
+        largest: (F,) largest value of each, regardless of sign; NaN where there is none.
+        bound: beyond which none should reach.
+    """
 
     fold: int
     columns: tuple[str, ...]
-    values: Floats
+    largest: Floats
     bound: float
 
 
@@ -235,7 +242,8 @@ class Evidence:
         folds: rows of the parts.
         predictions: columns symbol, date, mean; perhaps analyst, seed, fold, target, label (what came).
         scalers, scaled: what scaling learnt, and what it gave.
-        bars: columns symbol, date, close; perhaps volume; sorted.
+        bars: columns symbol, date, close; perhaps open and volume; sorted.
+        listing: columns symbol, first, last: the span of each name's prices, of the whole universe.
         actions: columns symbol, date, kind, ratio: delistings, splits, renames.
         facts: columns symbol, concept, period_end, known_at, value; `earnings`: symbol, period_end, known_at,
             reported_eps, estimated_eps, surprise.
@@ -259,6 +267,7 @@ class Evidence:
     scalers: tuple[ScalerEvidence, ...] | None = None
     scaled: tuple[ScaledRows, ...] | None = None
     bars: pl.DataFrame | None = None
+    listing: pl.DataFrame | None = None
     actions: pl.DataFrame | None = None
     facts: pl.DataFrame | None = None
     earnings: pl.DataFrame | None = None

@@ -41,10 +41,15 @@ def examine(evidence: Evidence, heard: Callable[[str], None] | None = None) -> A
     return Audit(tuple(outcomes))
 
 
+def _is_lacking(part: object) -> bool:
+    """Whether a part is not at hand, or holds nothing."""
+    return part is None or (isinstance(part, tuple) and not part)
+
+
 def _outcome(check: AuditCheck, evidence: Evidence) -> Outcome:
     examined, not_examined, findings = [], [], []
     for probe in check.probes:
-        lacking = [part for part in probe.needs if getattr(evidence, part) is None]
+        lacking = [part for part in probe.needs if _is_lacking(getattr(evidence, part))]
         if lacking:
             not_examined.append(f"{probe.looks_at}: needs {', '.join(lacking)}")
             continue

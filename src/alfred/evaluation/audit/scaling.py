@@ -68,8 +68,8 @@ def scaled_over_all_rows(evidence: Evidence) -> Iterator[Found]:
 def skipped(evidence: Evidence) -> Iterator[Found]:
     """Scaled columns that are still as large as before."""
     for scaled in evidence.scaled or ():
-        largest = np.abs(scaled.values).max(axis=0, initial=0.0)
-        wild = np.flatnonzero(~(largest <= scaled.bound))
+        largest = np.nan_to_num(scaled.largest, nan=0.0, posinf=np.inf)
+        wild = np.flatnonzero(largest > scaled.bound)
         if len(wild):
             names = [scaled.columns[at] for at in wild]
             worst = wild[int(np.argmax(largest[wild]))]

@@ -10,8 +10,9 @@ from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLitt
 from alfred.evaluation.audit._evidence import Evidence
 
 STALE_SESSIONS = 20
-JUMP = 1.8
-"""A close this many times the one before, or one part in as many, needs an explanation."""
+JUMP, BEYOND_NEWS, SPLIT_TOLERANCE = 1.8, 5.0, 0.025
+"""A move by less than the first is news; one by more than the second is none; in between it counts where it is a whole
+factor within the third, as an unadjusted split is."""
 REUSED_DAYS = 60
 """Quotes that begin again so long after a delisting are another company's."""
 STALE_DATES, WILD_CHANGE = 3, 10.0
@@ -38,13 +39,24 @@ def standing_still(evidence: Evidence) -> Iterator[Found]:
 
 
 def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
-    """Closes far from the one before, without a split, rename or delisting in between."""
+    """Moves overnight by the factor of a split, or beyond any news, without an action in between that explains them.
+
+    What moves in trading was traded at. Where opens are not at hand, a move is from close to close.
+    """
     own = pl.col("symbol") == pl.col("symbol").shift(1)
-    steps = _bars(evidence).with_columns(
+    bars = _bars(evidence)
+    opened = pl.col("open") if "open" in bars.columns else pl.lit(None, pl.Float64)
+    steps = bars.with_columns(
         pl.when(own).then((pl.col("close") / pl.col("close").shift(1)).log()).alias("move"),
+        pl.when(own).then(pl.when(opened > 0).then((opened / pl.col("close").shift(1)).log())).alias("overnight"),
         pl.when(own).then(pl.col("date").shift(1)).alias("before"),
+    ).with_columns(pl.coalesce("overnight", "move").alias("gap"))
+    far = steps.filter(
+        pl.col("move").abs() > math.log(JUMP), (pl.col("move") - pl.col("gap")).abs() < pl.col("move").abs() / 4
     )
-    far = steps.filter(pl.col("move").abs() > math.log(JUMP))
+    factor = pl.col("gap").abs().exp()
+    like_a_split = (factor / factor.round() - 1).abs() < SPLIT_TOLERANCE
+    far = far.filter(like_a_split | (factor > BEYOND_NEWS))
     if evidence.actions is not None and len(evidence.actions):
         kinds = evidence.actions.filter(pl.col("kind").is_in(["split", "rename", "delisting"]))
         acted = far.join(kinds.select("symbol", on="date"), on="symbol").filter(
@@ -52,15 +64,20 @@ def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
         )
         far = far.join(acted, on=["symbol", "date"], how="anti")
     if len(far):
-        worst = far.sort(pl.col("move").abs(), descending=True).row(0, named=True)
+        worst = far.sort(pl.col("gap").abs(), descending=True).row(0, named=True)
         names = far["symbol"].unique().sort().to_list()
         what = (
-            f"{len(far)} close(s) are more than {JUMP:g} times the one before, or less than one part in as many, and "
-            f"no action explains it: {few(names)}; the widest is {worst['symbol']} on {worst['date']}, "
-            f"{math.exp(worst['move']):.3g} times."
+            f"{len(far)} move(s) overnight by a whole factor or beyond {BEYOND_NEWS:g} times, and no action explains "
+            f"them: {few(names)}; the widest is {worst['symbol']} on {worst['date']}, {math.exp(worst['gap']):.3g} times."
         )
-        yield Found(what, "warning", symbols=tuple(names[:5]), dates=(str(worst["date"]),), rows=len(far),
-                    figures={"factor": math.exp(worst["move"])})  # fmt: skip
+        yield Found(
+            what,
+            "warning",
+            symbols=tuple(names[:5]),
+            dates=(str(worst["date"]),),
+            rows=len(far),
+            figures={"factor": math.exp(worst["gap"])},
+        )
 
 
 def reused_tickers(evidence: Evidence) -> Iterator[Found]:

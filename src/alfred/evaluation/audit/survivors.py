@@ -17,10 +17,9 @@ QUIET_DAYS = 30
 
 def nobody_ends(evidence: Evidence) -> Iterator[Found]:
     """Prices of names none of which ends before the data do."""
-    bars = evidence.bars
-    if bars is None or bars.is_empty():
-        raise TooLittleError("needs bars")
-    spans = bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    spans = evidence.listing
+    if spans is None or spans.is_empty():
+        raise TooLittleError("needs listing")
     first, last = (spans[name].to_numpy().astype("datetime64[D]") for name in ("first", "last"))
     days = (last - first).astype(np.int64)
     ended = int((last < last.max() - QUIET_DAYS).sum())
@@ -34,8 +33,8 @@ def nobody_leaves(evidence: Evidence) -> Iterator[Found]:
     panel = evidence.panel
     if panel is None:
         raise TooLittleError("needs panel")
-    if evidence.bars is not None:
-        raise TooLittleError("bars of the whole universe tell more")
+    if evidence.listing is not None:
+        raise TooLittleError("the listing of the whole universe tells more")
     there = panel.present
     first = np.argmax(there, axis=0)
     last = len(panel.dates) - 1 - np.argmax(there[::-1], axis=0)
@@ -63,7 +62,7 @@ CHECKS = (
         "survivors-only", 18, "survivors only",
         "bring the names that were delisted, or members of an index by date; until then, read every return as too high",
         (
-            Probe(("bars",), "how many names end before the data do, beside how many should have", "warning",
+            Probe(("listing",), "how many names end before the data do, beside how many should have", "warning",
                   nobody_ends),
             Probe(("panel",), "how many names leave the panel before its last date", "warning", nobody_leaves),
         ),
