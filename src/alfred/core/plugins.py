@@ -41,5 +41,5 @@ def plugin(package: str, name: str) -> ModuleType:
 
 @functools.cache
 def _brought(package: str) -> tuple[EntryPoint, ...]:
-    """Plug-ins of third parties; reading them anew from every installed package's files takes a twentieth of a second."""
+    """Plug-ins of third parties; to read every installed package's files anew takes a twentieth of a second."""
     return tuple(entry_points(group=package))

@@ -24,7 +24,7 @@ BELIEVABLE_IC, IMPOSSIBLE_IC = 0.2, 0.5
 """Mean rank correlation across names: 0.02 to 0.05 is good; nothing honest reaches the first."""
 POOLED, IMPOSSIBLE_POOLED = 0.5, 0.7
 SHAPELESS, IMPOSSIBLE_SHAPELESS = 0.25, 0.5
-AHEAD_IC, AHEAD_ERRORS, AHEAD_OVER_BACK = 0.12, 8.0, 1.5
+AHEAD_IC, AHEAD_ERRORS, AHEAD_OVER_BACK = 0.12, 6.0, 1.5
 FEWEST_DATES = 8
 
 
@@ -81,9 +81,18 @@ def by_knowledge(evidence: Evidence) -> Iterator[Found]:
         back, _, _ = mean_and_error(correlations(own, before))
         knowledge = _Knowledge(
             ahead, error, back, correlation(pooled_ranks(values), placed),
-            max(dependence(own, ranked, rng), dependence(ranked, own, rng)), dates,
+            _shapeless((values, own), (target, ranked), rng), dates,
         )  # fmt: skip
         yield from _judged(column, knowledge)
+
+
+def _shapeless(column: tuple[Floats, Floats], target: tuple[Floats, Floats], rng: np.random.Generator) -> float:
+    """Largest xi of a column and the label: of their ranks within dates either way, where what a date tells plays no
+    part, and of the column as a function of the label over all rows, where it counts only if it is large."""
+    (values, own), (label, ranked) = column, target
+    within = max(dependence(own, ranked, rng), dependence(ranked, own, rng))
+    over = dependence(label, values, rng)
+    return max(within, over if over >= IMPOSSIBLE_SHAPELESS else 0.0)
 
 
 def _judged(column: str, found: _Knowledge) -> Iterator[Found]:

@@ -162,11 +162,12 @@ def _scaled_each_date(values: Floats, standard: bool) -> bool:
 
 
 def _values(panel: PanelEvidence, rows: Rows) -> Floats:
-    """(N, F) values of some rows."""
+    """(N, F) values of those rows that the panel holds."""
     place = {symbol: at for at, symbol in enumerate(panel.symbols)}
-    at_date = np.searchsorted(panel.dates, rows.dates)
-    at_symbol = np.array([place[symbol] for symbol in rows.symbols.tolist()], np.int64)
-    found: Floats = panel.values[at_date, at_symbol]
+    at_date = np.minimum(np.searchsorted(panel.dates, rows.dates), len(panel.dates) - 1)
+    at_symbol = np.array([place.get(symbol, -1) for symbol in rows.symbols.tolist()], np.int64)
+    there = (at_symbol >= 0) & (panel.dates[at_date] == rows.dates)
+    found: Floats = panel.values[at_date[there], at_symbol[there]]
     return found
 
 

@@ -68,7 +68,7 @@ def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
         names = far["symbol"].unique().sort().to_list()
         what = (
             f"{len(far)} move(s) overnight by a whole factor or beyond {BEYOND_NEWS:g} times, and no action explains "
-            f"them: {few(names)}; the widest is {worst['symbol']} on {worst['date']}, {math.exp(worst['gap']):.3g} times."
+            f"them: {few(names)}; {worst['symbol']} on {worst['date']} by {math.exp(worst['gap']):.3g} times."
         )
         yield Found(
             what,
