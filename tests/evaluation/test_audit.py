@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from audit_evidence import DATES, NAMES, clean, with_column, with_values
 
+from alfred.core.errors import ConfigError
 from alfred.evaluation.audit import (
     AccountEvidence,
     Audit,
@@ -21,7 +22,6 @@ from alfred.evaluation.audit import (
     audit_checks,
     examine,
 )
-
 
 Plant = Callable[[Evidence], Evidence]
 
@@ -453,8 +453,8 @@ def test_clean_evidence_is_examined_whole_and_nothing_is_found() -> None:
     ("row", "name", "plant", "severity"), PLANTED, ids=lambda value: getattr(value, "__name__", None)
 )
 def test_a_planted_defect_is_caught_by_its_own_check(row: int, name: str, plant: Plant, severity: str) -> None:
-    audit = examine(plant(clean()))
-    outcome = next(one for one in audit.outcomes if one.check == name)
+    audit = examine(plant(clean()), only={name})
+    (outcome,) = audit.outcomes
     assert outcome.row == row
     assert outcome.status == severity, [finding.what for finding in audit.findings]
     for finding in outcome.findings:
@@ -488,6 +488,11 @@ def test_a_question_that_allows_an_overlap_is_told_not_stopped() -> None:
     assert found["quarter-overlap"] == "warning"
     same = examine(replace(shared_tickers(clean()), protocol="same-tickers-other-years"))
     assert statuses(same)["ticker-overlap"] == "clean"
+
+
+def test_a_check_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"there is no audit check 'stale-price'; did you mean 'stale-prices'\?"):
+        examine(clean(), only={"stale-price"})
 
 
 def test_the_finding_names_rows() -> None:

@@ -1,10 +1,11 @@
 """Runs all checks."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
+from alfred.core.settings import suggestion
 from alfred.evaluation.audit._contracts import Audit, AuditCheck, Finding, Outcome, TooLittleError
 from alfred.evaluation.audit._evidence import Evidence
 
@@ -26,15 +27,27 @@ def audit_checks() -> tuple[AuditCheck, ...]:
     return tuple(sorted(checks, key=lambda check: (check.row, check.name)))
 
 
-def examine(evidence: Evidence, heard: Callable[[str], None] | None = None) -> Audit:
+def examine(
+    evidence: Evidence, only: Collection[str] | None = None, heard: Callable[[str], None] | None = None
+) -> Audit:
     """Run every check on what is at hand.
 
     Args:
         evidence: what to look at.
+        only: names of the checks to run; default all.
         heard: told the name of each check as it begins.
+
+    Raises:
+        ConfigError: there is no check of a name in `only`; the message suggests the nearest.
     """
+    names = [check.name for check in audit_checks()]
+    unknown = next((name for name in only or () if name not in names), None)
+    if unknown is not None:
+        raise ConfigError(f"there is no audit check {unknown!r}; {suggestion(unknown, names)}")
     outcomes = []
     for check in audit_checks():
+        if only is not None and check.name not in only:
+            continue
         if heard is not None:
             heard(check.name)
         outcomes.append(_outcome(check, evidence))

@@ -11,8 +11,8 @@ FEWEST_NAMES = 5
 """Names that a date needs for a correlation across them."""
 LAG_DATES = 3
 """Dates over which correlations may be correlated themselves."""
-MOST_ROWS = 100_000
-"""Rows that a dependence of any shape is measured on; more would only cost time."""
+MOST_ROWS, FEWEST_ROWS = 40_000, 30
+"""Rows that relations over all rows are measured on: more would only cost time, fewer would tell nothing."""
 
 
 def ranks(values: Floats) -> Floats:
@@ -55,25 +55,28 @@ def correlation(a: Floats, b: Floats) -> float:
 
 
 def pooled_ranks(values: Floats) -> Floats:
-    """Places of all values among one another, NaN where missing; equal ones in the order they stand."""
-    flat = values.ravel()
-    placed = np.full(flat.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(flat))
-    placed[known[np.argsort(flat[known], kind="stable")]] = np.arange(len(known))
-    return placed.reshape(values.shape)
+    """Places of values (N,) among one another, NaN where missing; equal ones in the order they stand."""
+    placed = np.full(values.shape, np.nan)
+    known = np.flatnonzero(np.isfinite(values))
+    placed[known[np.argsort(values[known], kind="stable")]] = np.arange(len(known))
+    return placed
 
 
-def dependence(cause: Floats, effect: Floats, rng: np.random.Generator) -> float:
-    """Chatterjee's xi: 0 where `effect` is unrelated to `cause`, 1 where it is a function of it, of any shape.
+def drawn_rows(known: Bools) -> NDArray[np.int64]:
+    """Places of at most `MOST_ROWS` known cells in the flattened array, in random order, the same at every call."""
+    return np.random.default_rng(0).permutation(np.flatnonzero(known))[:MOST_ROWS]
 
-    Chatterjee (2021), A new coefficient of correlation. Rows are drawn where there are more than `MOST_ROWS`.
+
+def dependence(cause: Floats, effect: Floats) -> float:
+    """Chatterjee's xi of rows (N,): 0 where `effect` is unrelated to `cause`, 1 where it is a function of any shape.
+
+    Chatterjee (2021), A new coefficient of correlation. Rows must stand in random order, which breaks ties of `cause`.
     """
-    both = np.flatnonzero(np.isfinite(cause).ravel() & np.isfinite(effect).ravel())
-    if len(both) < 30:
+    both = np.isfinite(cause) & np.isfinite(effect)
+    if both.sum() < FEWEST_ROWS:
         return 0.0
-    drawn = rng.permutation(both)[:MOST_ROWS]
-    x, y = cause.ravel()[drawn], effect.ravel()[drawn]
-    order = y[np.argsort(x, kind="stable")]
+    y = effect[both]
+    order = y[np.argsort(cause[both], kind="stable")]
     ascending = np.sort(order)
     below = np.searchsorted(ascending, order, side="right")
     above = len(order) - np.searchsorted(ascending, order, side="left")

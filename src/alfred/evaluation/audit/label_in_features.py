@@ -14,6 +14,7 @@ from alfred.evaluation.audit._measures import (
     correlation,
     correlations,
     dependence,
+    drawn_rows,
     is_market_wide,
     mean_and_error,
     pooled_ranks,
@@ -67,10 +68,11 @@ def by_knowledge(evidence: Evidence) -> Iterator[Found]:
     target = label.values if label.relative is None else label.relative
     if int(np.isfinite(target).any(axis=1).sum()) < FEWEST_DATES:
         raise TooLittleError(f"fewer than {FEWEST_DATES} dates have labels")
-    ranked, placed, market = ranks(target), pooled_ranks(target), by_date(target)
+    ranked, market = ranks(target), by_date(target)
     before = np.full(target.shape, np.nan)
     before[label.horizon :] = ranked[: -label.horizon]
-    rng = np.random.default_rng(0)
+    drawn = drawn_rows(np.isfinite(target))
+    some = _Drawn(target.ravel()[drawn], ranked.ravel()[drawn])
     for at, column in enumerate(panel.columns):
         values = panel.column(at)
         if is_market_wide(values):
@@ -79,19 +81,24 @@ def by_knowledge(evidence: Evidence) -> Iterator[Found]:
         own = ranks(values)
         ahead, error, dates = mean_and_error(correlations(own, ranked))
         back, _, _ = mean_and_error(correlations(own, before))
-        knowledge = _Knowledge(
-            ahead, error, back, correlation(pooled_ranks(values), placed),
-            _shapeless((values, own), (target, ranked), rng), dates,
-        )  # fmt: skip
-        yield from _judged(column, knowledge)
+        mine = _Drawn(values.ravel()[drawn], own.ravel()[drawn])
+        pooled = correlation(pooled_ranks(mine.values), pooled_ranks(some.values))
+        yield from _judged(column, _Knowledge(ahead, error, back, pooled, _shapeless(mine, some), dates))
 
 
-def _shapeless(column: tuple[Floats, Floats], target: tuple[Floats, Floats], rng: np.random.Generator) -> float:
+@dataclass(frozen=True)
+class _Drawn:
+    """Values of drawn rows (N,), and their ranks within dates."""
+
+    values: Floats
+    ranks: Floats
+
+
+def _shapeless(column: _Drawn, label: _Drawn) -> float:
     """Largest xi of a column and the label: of their ranks within dates either way, where what a date tells plays no
     part, and of the column as a function of the label over all rows, where it counts only if it is large."""
-    (values, own), (label, ranked) = column, target
-    within = max(dependence(own, ranked, rng), dependence(ranked, own, rng))
-    over = dependence(label, values, rng)
+    within = max(dependence(column.ranks, label.ranks), dependence(label.ranks, column.ranks))
+    over = dependence(label.values, column.values)
     return max(within, over if over >= IMPOSSIBLE_SHAPELESS else 0.0)
 
 
