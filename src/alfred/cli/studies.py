@@ -133,9 +133,13 @@ def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
 
 def conclude(record: "RunRecord", page: Path) -> None:
     """Print what to know before the figures, the verdict and where the report is."""
-    for warning in record.warnings:
+    from alfred.report.audit import warnings
+
+    for warning in warnings(record):
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
+    if record.audit is not None:
+        out.print(f"Audit: {record.audit.summary} More by: alfred audit", markup=False, soft_wrap=True)
     out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 

@@ -119,9 +119,7 @@ def evidence_of(study: Study, prepared: Prepared, walk: WalkForward, found: Resu
         baskets=(inputs.baskets.training, inputs.baskets.evaluation),
         predictions=_predictions(found.forecasts),
         bars=bars,
-        listing=inputs.market.bars.group_by("symbol").agg(
-            pl.col("date").min().alias("first"), pl.col("date").max().alias("last")
-        ),
+        listing=_listing(inputs.market),
         actions=inputs.tables.actions,
         facts=inputs.tables.facts,
         earnings=inputs.tables.earnings,
@@ -146,6 +144,14 @@ def _study_of(record: RunRecord, folder: Path) -> Study:
         names = {"training": record.training_basket, "evaluation": record.evaluation_basket}
         settings["universe"] = {**names, "protocol": record.protocol}
     return Study.parse(settings, f"{folder.name}/run.json")
+
+
+def _listing(market: Market) -> pl.DataFrame:
+    """Span of each name's prices; one that took another ticker has not ended."""
+    spans = market.bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
+    renamed = market.view.actions().filter(pl.col("kind") == "rename")["symbol"].unique().to_list()
+    goes_on = pl.col("symbol").is_in(renamed)
+    return spans.with_columns(pl.when(goes_on).then(pl.col("last").max()).otherwise("last").alias("last"))
 
 
 def _label(panel: Panel) -> LabelEvidence:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from alfred.core.storage import write_whole
 from alfred.experiments.record import RunRecord, load_record
 from alfred.report.accounts import AccountSection, account_section
+from alfred.report.audit import AuditSection, audit_section, warnings
 from alfred.report.calibration import CalibrationSection, calibration_section
 from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
@@ -68,6 +69,7 @@ class Page:
     """The sections in the page's order."""
 
     record: RunRecord
+    warnings: tuple[str, ...]
     cards: tuple[Card, ...]
     data: DataSection
     skill: SkillSection
@@ -76,6 +78,7 @@ class Page:
     calibration: CalibrationSection
     accounts: AccountSection
     ledger: LedgerSection
+    audit: AuditSection
     run: RunSection
 
     def plots(self) -> tuple[Plot, ...]:
@@ -98,6 +101,7 @@ def _page(folder: Path) -> Page:
     portfolios = portfolio_series(record.portfolios, analysts)
     return Page(
         record,
+        warnings(record),
         cards(record),
         data_section(record),
         skill_section(record, analysts),
@@ -106,6 +110,7 @@ def _page(folder: Path) -> Page:
         calibration_section(record, analysts),
         account_section(record, read(folder, "accounts"), portfolios),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
+        audit_section(record),
         run_section(record, folder),
     )
 

@@ -92,6 +92,12 @@ def is_market_wide(values: Floats) -> bool:
     return bool((high <= low).all() and (known.sum(axis=1) > 1).any())
 
 
+def of_the_market(values: Floats) -> Floats:
+    """(D,) a market-wide column's value on each date, to the last bit; NaN where it has none."""
+    highest = np.where(np.isfinite(values), values, -np.inf).max(axis=1, initial=-np.inf)
+    return np.where(np.isfinite(highest), highest, np.nan)
+
+
 def by_date(values: Floats) -> Floats:
     """(D,) mean over the names that have a value."""
     known = np.isfinite(values)

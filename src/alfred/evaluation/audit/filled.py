@@ -9,7 +9,7 @@ import polars as pl
 from alfred.core.contracts import Bools, Floats
 from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
 from alfred.evaluation.audit._evidence import Evidence, PanelEvidence
-from alfred.evaluation.audit._measures import by_date, is_market_wide, leading_runs
+from alfred.evaluation.audit._measures import is_market_wide, leading_runs, of_the_market
 
 FEWEST_FILLED = 4
 """Dates with one and the same value, from the first on, before a column is looked at more closely."""
@@ -148,7 +148,7 @@ def _one_per_market(panel: PanelEvidence, at: int) -> tuple[Floats, tuple[str, .
     """A column's values by name, or, where it is the same for all names, as one series."""
     values = panel.column(at)
     if is_market_wide(values):
-        return by_date(values)[:, None], ("all names",)
+        return of_the_market(values)[:, None], ("all names",)
     return values, panel.symbols
 
 

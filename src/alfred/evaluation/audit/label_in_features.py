@@ -17,6 +17,7 @@ from alfred.evaluation.audit._measures import (
     drawn_rows,
     is_market_wide,
     mean_and_error,
+    of_the_market,
     pooled_ranks,
     ranks,
 )
@@ -76,7 +77,7 @@ def by_knowledge(evidence: Evidence) -> Iterator[Found]:
     for at, column in enumerate(panel.columns):
         values = panel.column(at)
         if is_market_wide(values):
-            yield from _of_the_market(column, by_date(values), market)
+            yield from _knows_the_market(column, of_the_market(values), market)
             continue
         own = ranks(values)
         ahead, error, dates = mean_and_error(correlations(own, ranked))
@@ -136,7 +137,7 @@ def _judged(column: str, found: _Knowledge) -> Iterator[Found]:
         yield Found(what, "warning", (column,), figures=figures)
 
 
-def _of_the_market(column: str, values: Floats, market: Floats) -> Iterator[Found]:
+def _knows_the_market(column: str, values: Floats, market: Floats) -> Iterator[Found]:
     """A column that is the same for all names can know the market's change; its level or its step may."""
     for how, series in (("", values), ("the step of ", np.diff(values, prepend=np.nan))):
         both = np.isfinite(series) & np.isfinite(market)

@@ -39,9 +39,10 @@ def standing_still(evidence: Evidence) -> Iterator[Found]:
 
 
 def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
-    """Moves overnight by the factor of a split, or beyond any news, without an action in between that explains them.
+    """Moves overnight by the factor of a split, or beyond any news, that no rename or delisting explains.
 
-    What moves in trading was traded at. Where opens are not at hand, a move is from close to close.
+    What moves in trading was traded at. A split explains nothing, for closes are to be adjusted for it. Where opens are
+    not at hand, a move is from close to close.
     """
     own = pl.col("symbol") == pl.col("symbol").shift(1)
     bars = _bars(evidence)
@@ -58,7 +59,7 @@ def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
     like_a_split = (factor / factor.round() - 1).abs() < SPLIT_TOLERANCE
     far = far.filter(like_a_split | (factor > BEYOND_NEWS))
     if evidence.actions is not None and len(evidence.actions):
-        kinds = evidence.actions.filter(pl.col("kind").is_in(["split", "rename", "delisting"]))
+        kinds = evidence.actions.filter(pl.col("kind").is_in(["rename", "delisting"]))
         acted = far.join(kinds.select("symbol", on="date"), on="symbol").filter(
             pl.col("on") > pl.col("before"), pl.col("on") <= pl.col("date")
         )
@@ -67,8 +68,9 @@ def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
         worst = far.sort(pl.col("gap").abs(), descending=True).row(0, named=True)
         names = far["symbol"].unique().sort().to_list()
         what = (
-            f"{len(far)} move(s) overnight by a whole factor or beyond {BEYOND_NEWS:g} times, and no action explains "
-            f"them: {few(names)}; {worst['symbol']} on {worst['date']} by {math.exp(worst['gap']):.3g} times."
+            f"{len(far)} move(s) overnight by a whole factor or beyond {BEYOND_NEWS:g} times, and no rename or "
+            f"delisting explains them: {few(names)}; {worst['symbol']} on {worst['date']} by "
+            f"{math.exp(worst['gap']):.3g} times."
         )
         yield Found(
             what,
@@ -163,7 +165,7 @@ CHECKS = (
         "quarantine the quotes (`alfred data check`), bring the missing split or delisting, or leave the name out",
         (
             Probe(("bars",), "runs of unchanged closes", "warning", standing_still),
-            Probe(("bars",), "jumps, beside the actions that could explain them", "warning", unexplained_jumps),
+            Probe(("bars",), "jumps that no rename or delisting explains", "warning", unexplained_jumps),
             Probe(("bars", "actions"), "quotes long after a delisting", "warning", reused_tickers),
             Probe(("panel", "label"), "labels of 0 in a row, and changes beyond 1,000%", "warning", stale_labels),
             Probe(("accounts",), "what the best trade contributes", "warning", one_trade),
