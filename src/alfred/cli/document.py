@@ -56,8 +56,8 @@ an error stops the run with the finding, warnings head the report, and the outco
 (`RunRecord.audit`). `alfred audit RUN` looks once more, at the run's tables as they are now.
 
 A check sees one object, `alfred.evaluation.audit.Evidence`, whose parts are optional. What it cannot look at because a
-part is lacking, or because a part holds too little to tell, is reported as **not examined**, with the reason. That is no
-pass. Where Alfred's construction makes a defect impossible, the check still looks by itself: it fits scalers again,
+part is lacking, or because a part holds too little to tell, is reported as **not examined**, with the reason. That is
+no pass. Where Alfred's construction makes a defect impossible, the check still looks by itself: it fits scalers again,
 computes labels again from closes, and compares the keys of forecasts with those of training rows.
 
 ## A table from elsewhere
@@ -70,12 +70,12 @@ column but the key, the label and those named by `--ignore` is a feature. `--kno
 `--period-end` which period its accounts are about, `--part` which rows are train, valid and test (a column of the
 predictions or of the panel), `--scores` with `--knowledge-cutoff` which columns a language model made. Predictions may
 have columns analyst, seed and fold. The command ends with 0 where nothing makes the results unbelievable, with 1 where
-something does, and with 2 where it cannot read what it is given. `benchmarks/audit.py` measures a panel of 5,300 symbols,
-80 quarters and 56 columns.
+something does, and with 2 where it cannot read what it is given. `benchmarks/audit.py` measures a panel of 5,300
+symbols, 80 quarters and 56 columns.
 
 A label of 0 and 1 is a direction; one that averages 0 on every date is relative to the other names; any other counts as
 a relative change, on which some checks depend. The bounds are wide on purpose: a mean rank correlation of 0.2 across
-names is ten times what honest columns have, and a correlation over dates must lie 5.5 deviations from what chance gives.
+names is several times what honest columns have, and a correlation over dates must lie 5.5 deviations from chance.
 A small leak in a short table can therefore stay below them; `--known-at` and a scramble of the future find what
 correlations cannot.
 

@@ -37,7 +37,10 @@ SHOWING = ("report", "cli")
 COMPUTING = ("numpy", "scipy", "polars", "torch", "exchange-calendars")
 """Libraries whose version may move a figure."""
 
-PLUGINS = ("alfred.lake.providers", "alfred.panel.features", "alfred.analysts", "alfred.backtest.strategies")
+PLUGINS = (
+    "alfred.lake.providers", "alfred.panel.features", "alfred.analysts", "alfred.backtest.strategies",
+    "alfred.evaluation.audit",
+)  # fmt: skip
 """Kinds of plug-ins, which others may bring through entry points of these groups."""
 
 

@@ -7,6 +7,8 @@ from alfred.core.contracts import Bools, Floats
 from alfred.evaluation.bootstrap import mean_standard_error
 from alfred.panel.cross_section import cross_section
 
+TIE_BREAK = 1e-7
+"""Far less than two ranks differ by."""
 FEWEST_NAMES = 5
 """Names that a date needs for a correlation across them."""
 LAG_DATES = 3
@@ -18,6 +20,12 @@ MOST_ROWS, FEWEST_ROWS = 40_000, 30
 def ranks(values: Floats) -> Floats:
     """Each date's ranks among its names, scaled to (-1, 1); ties share theirs."""
     return cross_section(values, np.isfinite(values), "rank")
+
+
+def untied(ranked: Floats, seed: int) -> Floats:
+    """Ranks of each date with ties broken by lot: how many names are tied would tell which date it is."""
+    noise = np.random.default_rng(seed).random(ranked.shape)
+    return ranks(ranked + TIE_BREAK * noise)
 
 
 def correlations(a: Floats, b: Floats) -> Floats:

@@ -20,6 +20,7 @@ from alfred.evaluation.audit._measures import (
     of_the_market,
     pooled_ranks,
     ranks,
+    untied,
 )
 
 BELIEVABLE_IC, IMPOSSIBLE_IC = 0.2, 0.5
@@ -73,7 +74,7 @@ def by_knowledge(evidence: Evidence) -> Iterator[Found]:
     before = np.full(target.shape, np.nan)
     before[label.horizon :] = ranked[: -label.horizon]
     drawn = drawn_rows(np.isfinite(target))
-    some = _Drawn(target.ravel()[drawn], ranked.ravel()[drawn])
+    some = _Drawn(target.ravel()[drawn], untied(ranked, seed=0).ravel()[drawn])
     for at, column in enumerate(panel.columns):
         values = panel.column(at)
         if is_market_wide(values):
@@ -82,14 +83,14 @@ def by_knowledge(evidence: Evidence) -> Iterator[Found]:
         own = ranks(values)
         ahead, error, dates = mean_and_error(correlations(own, ranked))
         back, _, _ = mean_and_error(correlations(own, before))
-        mine = _Drawn(values.ravel()[drawn], own.ravel()[drawn])
+        mine = _Drawn(values.ravel()[drawn], untied(own, seed=1).ravel()[drawn])
         pooled = correlation(pooled_ranks(mine.values), pooled_ranks(some.values))
         yield from _judged(column, _Knowledge(ahead, error, back, pooled, _shapeless(mine, some), dates))
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Values of drawn rows (N,), and their ranks within dates."""
+    """Values of drawn rows (N,), and their ranks within dates without ties."""
 
     values: Floats
     ranks: Floats
