@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from audited_market import audited_market
@@ -10,8 +11,10 @@ from small_study import small_study
 
 from alfred.core.errors import AuditError
 from alfred.core.home import Home
-from alfred.evaluation.audit import Audit, Finding
+from alfred.evaluation.audit import Audit, Finding, examine
 from alfred.experiments.audit import audit_run, require_clean
+from alfred.experiments.foreign import ForeignTable, foreign_evidence
+from alfred.experiments.prepared import prepare
 from alfred.experiments.record import RunRecord, dump_record, load_frame, load_record
 from alfred.experiments.run import run_study
 from alfred.lake.synthetic.settings import Leak
@@ -133,3 +136,19 @@ def test_of_the_sample_only_what_is_true_is_told(tmp_path: Path) -> None:
     assert audit_of(record).errors == ()
     found = {outcome.check for outcome in audit_of(record).outcomes if outcome.status == "not examined"}
     assert found == {"used-before-filed", "tries-not-counted", "language-knows-the-future"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("label", ["PM", "PQ", "excess", "rank"])
+def test_of_an_honest_panel_taken_elsewhere_only_its_price_levels_are_told(label: str, tmp_path: Path) -> None:
+    """All columns of the catalogue, without what Alfred knows of them."""
+    home, study, _ = audited_market(tmp_path, 2)
+    panel = prepare(study, home).panel
+    row, column = np.nonzero(panel.listed)
+    cells = {name: panel.values[row, column, at] for at, name in enumerate(panel.features)}
+    keys = {"date": panel.dates[row], "symbol": np.array(panel.symbols)[column].tolist()}
+    frame = pl.DataFrame({**keys, label: panel.labels.of(label)[row, column], **cells})
+    frame.fill_nan(None).write_parquet(tmp_path / "panel.parquet")
+    audit = examine(foreign_evidence(ForeignTable(panel=tmp_path / "panel.parquet", label=label)).evidence)
+    told = {finding.check: finding.columns for finding in audit.findings}
+    assert told == ({"level-correlation": ("Close", "market_cap")} if label == "PM" else {})
