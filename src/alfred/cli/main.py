@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from alfred.cli import (
     accounts,
+    audit,
     backtest,
     catalogues,
     data,
@@ -97,6 +98,7 @@ studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
 trials.add_to(app)
+audit.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
 accounts.add_to(app)

@@ -158,19 +158,22 @@ def tell_analysts(record: "RunRecord") -> None:
 def conclude(record: "RunRecord", folder: Path) -> None:
     """Write the report; print what to know before the figures, the verdict, how often was tried, and the page."""
     from alfred.experiments.counting import counted, recount, spent
+    from alfred.report.audit import warnings
     from alfred.report.page import write_report
 
     problem = recount(home(), folder, record)
     found = counted(folder, record)
     page = write_report(folder)
     looked = () if found is None else spent(found, record.digest)
-    for warning in (*looked, *record.warnings, *([problem] if problem else [])):
+    for warning in (*looked, *warnings(record), *([problem] if problem else [])):
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
     if found is not None:
         vault = f"; what became known after {found.sealed_after[:10]} is sealed" if found.sealed_after else ""
         counts = f"{found.count:,} trial{'s' * (found.count != 1)}"
         out.print(f"The family {found.family} has had {counts}{vault}.", markup=False, soft_wrap=True)
+    if record.audit is not None:
+        out.print(f"Audit: {record.audit.summary} More by: alfred audit", markup=False, soft_wrap=True)
     out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 

@@ -172,8 +172,7 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
     """
     if settings.scan is not None:
         wish = settings.scan
-        known = market.bars.filter(pl.col("known_at") <= _end_of(wish.as_of))
-        bars = bar_matrix(known)
+        bars = bar_matrix(known_on(market, wish.as_of))
         first = scan(bars, wish.training_start, wish.n, exclude=(wish.evaluation_start,)).symbols
         baskets = Baskets(first, scan(bars, wish.evaluation_start, wish.n, exclude=first).symbols)
     elif settings.baskets is not None:
@@ -187,6 +186,11 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
     if absent:
         raise DataError(f"there are no bars for {', '.join(absent)}; the data hold {', '.join(sorted(there))}.")
     return baskets
+
+
+def known_on(market: Market, day_of_choice: str) -> pl.DataFrame:
+    """Bars that were known on a day (ISO)."""
+    return market.bars.filter(pl.col("known_at") <= _end_of(day_of_choice))
 
 
 def _end_of(text: str) -> dt.datetime:

@@ -22,6 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.errors import DataError
+from alfred.evaluation.audit import Audit
 from alfred.evaluation.contracts import Scorecard
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
@@ -189,7 +190,7 @@ class TrialCount:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything a run found out, beside its tables."""
+    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited."""
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
@@ -217,6 +218,7 @@ class RunRecord:
     execution: str
     peak_memory_mb: float
     trials: TrialCount | None = None
+    audit: Audit | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -22,6 +22,7 @@ from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
+from alfred.evaluation.audit import examine
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.memory import as_memory, memory_verdict
 from alfred.evaluation.protocols import SAME_YEARS, SEALED, question
@@ -29,6 +30,8 @@ from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments import counting
+from alfred.experiments.audit import Results, evidence_of, require_clean
+from alfred.experiments.deflated import deflated_ratios
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
 from alfred.experiments.prepared import Inputs, Prepared, prepare, read_inputs, run_digest
@@ -174,6 +177,23 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
     clock.start("backtest")
     portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
     clock.stop("backtest")
+    clock.start("audit")
+    curves = curve_rows(fits)
+    counted = counting.count(asked.home, study.counted_as, [trial.key for trial in asked.trials])
+    results = Results(
+        specs,
+        forecasts,
+        curves,
+        portfolios.accounts,
+        portfolios.ledger,
+        scorecards,
+        portfolios.results,
+        trials=counted.count,
+        deflated=deflated_ratios(portfolios.results, portfolios.accounts, counted),
+    )
+    audit = examine(evidence_of(study, asked.prepared, walk, results))
+    require_clean(audit)
+    clock.stop("audit")
 
     record = RunRecord(
         study=study.name,
@@ -199,9 +219,10 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         cost_bps=study.backtest.costs.cost_bps,
         execution=_execution(study),
         peak_memory_mb=process_peak_mb(),
-        trials=counting.count(asked.home, study.counted_as, [trial.key for trial in asked.trials]),
+        trials=counted,
+        audit=audit,
     )
-    _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
+    _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios)
     return record
 
 

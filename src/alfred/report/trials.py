@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from alfred.evaluation.deflation import Trials
 from alfred.experiments.counting import counted, spent
 from alfred.experiments.record import RunRecord, TrialCount
 from alfred.report.format import COUNT, instant
@@ -27,14 +26,6 @@ class TrialSection:
     states: str
     vault: str
     unsealed: Table | None
-
-
-def ledger_trials(record: RunRecord, folder: Path) -> Trials | None:
-    """What the ledger knows of the family's tries, for the deflated Sharpe ratio; one without returns counts whole."""
-    found = counted(folder, record)
-    if found is None or found.effective is None or found.sharpe_variance is None:
-        return None
-    return Trials(found.effective + found.failed + found.unfinished, found.sharpe_variance)
 
 
 def trial_section(record: RunRecord, folder: Path) -> TrialSection:
