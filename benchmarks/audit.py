@@ -58,7 +58,7 @@ def audit(path: Path) -> None:
     from alfred.experiments.foreign import ForeignTable, foreign_evidence
 
     marks: list[tuple[str, float]] = []
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     evidence = foreign_evidence(ForeignTable(panel=path, label="PM", known_at="known_at")).evidence
     marks.append(("reading", time.perf_counter()))
     found = examine(evidence, heard=lambda name: marks.append((name, time.perf_counter())))
@@ -69,7 +69,7 @@ def audit(path: Path) -> None:
     for name, seconds in sorted(spans, key=lambda span: -span[1])[:5]:
         print(f"| {name} | {seconds:.1f} |")
     print(f"| all | {ended - began:.1f} |\n")
-    print(f"Peak memory {peak:.2f} GB. {found.summary}")
+    print(f"Of the processor {time.process_time() - worked:.1f} s. Peak memory {peak:.2f} GB. {found.summary}")
     for finding in found.findings:
         print(f"{finding.severity}: {finding.check}: {finding.what}")
 

@@ -98,7 +98,10 @@ def _show(found: "Audit", verbose: bool) -> None:
     table.add_column("", no_wrap=True)
     table.add_column("finding", overflow="fold")
     for outcome in found.outcomes:
-        lines = [f"[{COLOURS[one.severity]}]{escape(one.what)}[/] {escape(one.advice)}." for one in outcome.findings]
+        lines = [
+            f"[{COLOURS[one.severity]}]{escape(one.what)}[/] What to do: {escape(one.advice)}."
+            for one in outcome.findings
+        ]
         if verbose:
             lines += [f"[dim]looked at: {escape(text)}[/]" for text in outcome.examined]
         if verbose or outcome.status == "not examined":
