@@ -1,4 +1,4 @@
-"""`alfred notes` and `alfred scramble` end to end on a small study."""
+"""`alfred notes` and `alfred audit --scramble` end to end on a small study."""
 
 import shutil
 from pathlib import Path
@@ -65,11 +65,11 @@ def test_the_notes_end_with_the_picture(study: Path) -> None:
 
 
 def test_scramble_says_what_it_compared_or_what_leaks(study: Path) -> None:
-    done = CliRunner().invoke(app, ["scramble", str(study), "--dates", "1", "--seed", "4"])
+    done = CliRunner().invoke(app, ["audit", str(study), "--scramble", "--dates", "1", "--seed", "4"])
     assert done.exit_code == 0, done.output
     assert "Nothing of few knew the future on 1 date(s): naive, vanilla.small.tanh:size16-layers2" in done.output
     leaky = ["--set", 'panel.features=["Close", "drawdown"]']
-    done = CliRunner().invoke(app, ["scramble", str(study), "--dates", "1", *leaky])
+    done = CliRunner().invoke(app, ["audit", str(study), "--scramble", "--dates", "1", *leaky])
     assert done.exit_code == 2
     assert "Error: the feature 'Close' of " in done.output
     assert "it knows the future." in done.output

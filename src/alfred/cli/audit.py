@@ -7,13 +7,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from alfred.cli.scramble import scramble
 from alfred.cli.screen import err, out
+from alfred.cli.studies import Overrides
 from alfred.core.errors import ConfigError
 from alfred.core.home import home
 
 if TYPE_CHECKING:
     from alfred.evaluation.audit import Audit
     from alfred.experiments.foreign import ForeignEvidence
+    from alfred.experiments.study import Study
 
 COLOURS = {"error": "bold red", "warning": "yellow", "clean": "green", "not examined": "dim"}
 HAS_ERRORS = 1
@@ -27,7 +30,11 @@ def add_to(app: typer.Typer) -> None:
 def audit(
     name: Annotated[
         str,
-        typer.Argument(metavar="[RUN]", help="A run's folder, its name's beginning, or latest.", show_default=False),
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run's folder, its name's beginning, or latest; with --scramble also a study's TOML file.",
+            show_default=False,
+        ),
     ] = "",
     panel: Annotated[Path | None, typer.Option(help="A table from elsewhere: Parquet or CSV.")] = None,
     label: Annotated[str, typer.Option(help="Column that is to be forecast.")] = "",
@@ -43,6 +50,12 @@ def audit(
     knowledge_cutoff: Annotated[str, typer.Option(help="Day up to which that model knows the world.")] = "",
     ignore: Annotated[str, typer.Option(help="Columns that are no features: PQ,excess")] = "",
     protocol: Annotated[str, typer.Option(help="Question that the split is meant to answer.")] = "",
+    another_future: Annotated[
+        bool, typer.Option("--scramble", help="Replace all after random dates, and require that nothing before moves.")
+    ] = False,
+    dates: Annotated[int, typer.Option(min=1, help="How many decision dates --scramble draws.")] = 3,
+    seed: Annotated[int, typer.Option(help="Of --scramble's draw and futures.")] = 0,
+    overrides: Overrides = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="What was and was not looked at, too.")] = False,
 ) -> None:
     """Look for the 22 ways in which results have fooled their authors: in a run, or in any table of features.
@@ -52,6 +65,8 @@ def audit(
     alfred audit latest
 
     alfred audit --panel table.parquet --label PM --predictions p.parquet --part split
+
+    alfred audit study.toml --scramble --dates 5
     """
     from alfred.core.settings import suggestion
     from alfred.evaluation.protocols import PROTOCOLS
@@ -59,6 +74,13 @@ def audit(
     from alfred.experiments.foreign import ForeignTable, foreign_evidence
     from alfred.experiments.runs import find_run
 
+    if another_future:
+        if panel is not None:
+            raise ConfigError("--scramble makes a study's figures anew from the lake; of a table it cannot.")
+        scramble(_study(name, overrides), dates, seed)
+        return
+    if overrides:
+        raise ConfigError("--set goes with --scramble, which makes a study's figures anew.")
     if panel is None:
         if label or predictions is not None:
             raise ConfigError("--label and --predictions go with --panel, which names the table that they are about.")
@@ -77,6 +99,14 @@ def audit(
     _show(found, verbose)
     if found.errors:
         raise typer.Exit(HAS_ERRORS)
+
+
+def _study(name: str, overrides: Overrides) -> "Study":
+    from alfred.experiments.runs import find_run
+    from alfred.experiments.study import load_study
+
+    is_file = name.endswith(".toml")
+    return load_study(Path(name) if is_file else find_run(home(), name or "latest") / "study.toml", overrides or ())
 
 
 def _of_table(foreign: "ForeignEvidence") -> "Audit":

@@ -18,7 +18,6 @@ from alfred.cli import (
     language,
     notes,
     scan,
-    scramble,
     single,
     studies,
     trials,
@@ -105,7 +104,6 @@ accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
 notes.add_to(app)
-scramble.add_to(app)
 data.add_to(app)
 language.add_to(app)
 doctor.add_to(app)

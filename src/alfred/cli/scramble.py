@@ -1,37 +1,26 @@
 """Whether anything of a study knows the future: the same past, another future, and a comparison to the last bit."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from rich.table import Table
 
 from alfred.cli.screen import Bars, out
-from alfred.cli.studies import Overrides
 from alfred.core.home import home
 
-
-def add_to(app: typer.Typer) -> None:
-    """Register the command."""
-    app.command()(scramble)
+if TYPE_CHECKING:
+    from alfred.experiments.study import Study
 
 
-def scramble(
-    study: Annotated[Path, typer.Argument(help="A study's TOML file.")],
-    dates: Annotated[int, typer.Option(help="How many of the tested decision dates to draw.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of the draw and of the futures.")] = 0,
-    overrides: Overrides = None,
-) -> None:
+def scramble(study: "Study", dates: int, seed: int) -> None:
     """Replace all that became known after random dates, and require that nothing before them moves.
 
     Features, labels, scalers, forecasts and weights are made again for each date. The first that moves ends it with an
     error that names the column, the date, the symbol and both values.
     """
     from alfred.experiments.scramble import scramble_study
-    from alfred.experiments.study import load_study
 
     with Bars() as progress:
-        found = scramble_study(load_study(study, overrides or ()), home(), dates, seed, progress)
+        found = scramble_study(study, home(), dates, seed, progress)
     table = Table(box=None)
     kinds = ("features", "labels", "scalers", "forecasts", "weights")
     for heading in ("after", *kinds, "changed after"):

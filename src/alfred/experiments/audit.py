@@ -28,10 +28,14 @@ from alfred.evaluation.audit import (
     examine,
 )
 from alfred.evaluation.contracts import Scorecard
+from alfred.evaluation.protocols import SEALED
+from alfred.experiments.counting import counted
+from alfred.experiments.deflated import deflated_ratios
 from alfred.experiments.market import Market, known_on
 from alfred.experiments.prepared import Prepared, prepare, read_inputs
 from alfred.experiments.record import PortfolioResult, RunRecord, load_frame, load_record
 from alfred.experiments.study import Study, entry_name
+from alfred.experiments.vault import known_vault
 from alfred.experiments.walkforward import WalkForward
 from alfred.lake.matrix import bar_matrix
 from alfred.panel.catalogue import catalogue
@@ -76,15 +80,19 @@ def audit_run(home: Home, folder: Path) -> Audit:
 
     record = load_record(folder)
     study = _study_of(record, folder)
-    prepared = prepare(study, home, read_inputs(study, home, record.data.versions))
+    opened = known_vault(study, home) if record.protocol == SEALED else None
+    prepared = prepare(study, home, read_inputs(study, home, record.data.versions, opened))
+    accounts, tried = load_frame(folder, "accounts"), counted(folder, record)
     found = Results(
         specs=with_naive(study.analysts),
         forecasts=load_frame(folder, "forecasts"),
         curves=load_frame(folder, "curves"),
-        accounts=load_frame(folder, "accounts"),
+        accounts=accounts,
         ledger=load_frame(folder, "ledger"),
         scorecards=record.scorecards,
         portfolios=record.portfolios,
+        trials=None if tried is None else tried.count,
+        deflated=deflated_ratios(record.portfolios, accounts, tried),
     )
     return examine(evidence_of(study, prepared, walk_of(study, prepared, home), found))
 

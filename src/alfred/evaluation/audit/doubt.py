@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
 from alfred.evaluation.audit._evidence import Evidence
 from alfred.evaluation.deflation import Trials, expected_maximum_sharpe
