@@ -19,8 +19,8 @@ from alfred.experiments.record import RunRecord, dump_record, load_frame, load_r
 from alfred.experiments.run import run_study
 from alfred.lake.synthetic.settings import Leak
 
-UNEXAMINED = {"start-ignored", "loss-without-gradient", "tries-not-counted", "language-knows-the-future"}
-"""No scan, no network, nobody who counts trials and no digests in these studies."""
+UNEXAMINED = {"start-ignored", "loss-without-gradient", "language-knows-the-future"}
+"""No scan, no network and no digests in these studies."""
 
 LEAKS: dict[Leak, tuple[str, ...]] = {
     "facts_at_period_end": ("used-before-filed",),
@@ -135,7 +135,7 @@ def test_of_the_sample_only_what_is_true_is_told(tmp_path: Path) -> None:
     assert [finding.check for finding in untrue(record)] == ["survivors-only"]
     assert audit_of(record).errors == ()
     found = {outcome.check for outcome in audit_of(record).outcomes if outcome.status == "not examined"}
-    assert found == {"used-before-filed", "tries-not-counted", "language-knows-the-future"}
+    assert found == {"used-before-filed", "language-knows-the-future"}
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ def test_the_last_protocol_is_that_of_a_run(home: Home, waterfall: Waterfall) ->
     walk = walk_of(study, prepare(study, home, honest), home)
     run = walk.forecast(study.analysts[0], [1], Silent())[1]
     keys = ["as_of", "symbol"]
-    own = made.rows.filter(pl.col("symbol").is_in(walk.evaluation)).sort(keys).select(*keys, "mean", "prob_up", "PM")
+    own = made.rows.filter(pl.col("symbol").is_in(walk.evaluation)).sort(keys).select(*keys, "mean", "PM")
     assert own.equals(run.sort(keys).select(own.columns))
 
 

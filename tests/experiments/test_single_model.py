@@ -157,17 +157,16 @@ def test_a_damaged_model_is_not_evaluated_but_trained_again(tickers: Path, home:
 
 
 def test_an_interruption_leaves_no_model(tickers: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted:
-        def fit(self, train: object, valid: object) -> FittedAnalyst:
-            raise KeyboardInterrupt
+    def interrupted(*arguments: object, **named: object) -> list[FittedAnalyst]:
+        raise KeyboardInterrupt
 
     study = told(tickers, seed=6).study()
-    before = sorted(home.models.iterdir())
+    before = sorted(home.models.glob("*"))
     with monkeypatch.context() as patched:
-        patched.setattr(models, "make_analyst", lambda *arguments: Interrupted())
+        patched.setattr(models, "fit_many", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_model(study, home)
-    assert sorted(home.models.iterdir()) == before
+    assert sorted(home.models.glob("*")) == before
     assert train_model(study, home)[1] is False
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few
 from alfred.evaluation.audit._evidence import Evidence, FitEvidence
+from alfred.evaluation.protocols import SAME_YEARS
 
 NAIVE = "naive"
 FEWEST_FORECASTS = 20
@@ -42,8 +43,9 @@ def kept_by_training_loss(evidence: Evidence) -> Iterator[Found]:
 
 
 def validation_not_between(evidence: Evidence) -> Iterator[Found]:
-    """Folds whose validation rows do not lie between training and test."""
+    """Folds whose validation rows do not lie between training and test; in protocols of the same years none do."""
     looked = 0
+    severity: Severity = "warning" if evidence.protocol in SAME_YEARS else "error"
     for at, fold in enumerate(evidence.folds or ()):
         if fold.valid is None:
             continue
@@ -53,7 +55,7 @@ def validation_not_between(evidence: Evidence) -> Iterator[Found]:
                 f"fold {at + 1}: validation rows reach to {fold.valid.dates.max()}, the test begins on "
                 f"{fold.test.dates.min()}; the epoch is chosen on what is to be forecast."
             )
-            yield Found(what, dates=(str(fold.valid.dates.max()), str(fold.test.dates.min())))
+            yield Found(what, severity, dates=(str(fold.valid.dates.max()), str(fold.test.dates.min())))
         elif fold.valid.dates.min() <= fold.train.dates.max():
             what = (
                 f"fold {at + 1}: validation begins on {fold.valid.dates.min()}, training ends on "
