@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from alfred.backtest.contracts import Account
-from alfred.backtest.statistics import _blocks, account_statistics, drawdowns
+from alfred.backtest.statistics import account_statistics, drawdowns
 from alfred.core.errors import DataError
+from alfred.evaluation.bootstrap import stationary_blocks
 
 
 def account_of(value, turnover=(1.0,), costs=(0.0,), borrow=0.0, ruined_on=None):
@@ -40,7 +41,7 @@ def test_a_fall_below_the_initial_capital_is_a_drawdown():
 
 
 def test_blocks_are_the_stationary_bootstraps():
-    starts, lengths = _blocks(8000, np.random.default_rng(0), 400)
+    starts, lengths = stationary_blocks(8000, 63, 400, np.random.default_rng(0))
     assert (lengths.sum(axis=1) == 8000).all()
     assert (lengths >= 0).all()
     assert starts.min() >= 0
@@ -57,7 +58,7 @@ def test_resampling_equals_the_bootstrap_written_out():
     account = random_account(1, sessions=300)
     returns = account.value[1:] / account.value[:-1] - 1
     rng = np.random.default_rng(7)
-    starts, lengths = _blocks(300, rng, 200)
+    starts, lengths = stationary_blocks(300, 63, 200, rng)
     growth, sharpe = [], []
     for begin, length in zip(starts, lengths, strict=True):
         rows = np.concatenate([(b + np.arange(n)) % 300 for b, n in zip(begin, length, strict=True)])

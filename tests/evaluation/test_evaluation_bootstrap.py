@@ -8,9 +8,11 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.evaluation.bootstrap import (
     BootstrapSettings,
     block_counts,
-    mean_standard_error,
+    optimal_mean_length,
     percentile_interval,
     seed_interval,
+    stationary_blocks,
+    stationary_counts,
 )
 
 
@@ -83,12 +85,25 @@ def test_interval_over_seeds_is_students():
         assert (same.lower, same.upper) == (0.1, 0.1)
 
 
-def test_newey_west_by_hand():
-    series = np.array([1.0, 1.0, 1.0, 3.0, 3.0, 3.0])
-    # Deviations -1 or 1: variance 1, first autocovariance (4 - 1) / 6, weight 1/2 at lag 1: sqrt(1.5 / 6).
-    assert mean_standard_error(series, 1) == pytest.approx(0.5)
-    alternating = np.array([1.0, -1.0] * 10)
-    assert mean_standard_error(alternating, 3) == pytest.approx(stats.sem(alternating))
+def test_stationary_counts_are_the_blocks_counted():
+    starts, lengths = stationary_blocks(30, 4, 50, np.random.default_rng(5))
+    counts = stationary_counts(30, 4, 50, seed=5)
+    for begins, sizes, counted in zip(starts, lengths, counts, strict=True):
+        rows = np.concatenate([(at + np.arange(size)) % 30 for at, size in zip(begins, sizes, strict=True)])
+        assert (np.bincount(rows, minlength=30) == counted).all()
+    assert (stationary_counts(7, 1, 200, seed=0).sum(axis=1) == 7).all()
+
+
+def test_the_mean_block_grows_with_persistence_as_theory_says():
+    """Of a first-order autoregression the best length is (2 rho / (1 - rho^2))^(2/3) n^(1/3): 24.1 for 0.5 and 8000."""
+    noise = np.random.default_rng(6).standard_normal(8000)
+    series = noise.copy()
+    for at in range(1, len(series)):
+        series[at] += 0.5 * series[at - 1]
+    assert optimal_mean_length(series) == pytest.approx(24.2, rel=0.15)
+    assert optimal_mean_length(noise) < 4
+    assert optimal_mean_length(np.ones(40)) == optimal_mean_length(noise[:3]) == 1.0
+    assert optimal_mean_length(np.cumsum(noise)[:60]) <= 20
 
 
 def test_one_quarter_and_wrong_settings():

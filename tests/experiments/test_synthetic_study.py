@@ -3,8 +3,8 @@
 Without a signal every return of the synthetic market is symmetric about one drift for all names, so each of an
 analyst's quarterly rank ICs has expectation zero. An interval with 95% confidence then excludes zero on one given side
 in 2.5% of markets. Of 20 markets more than 3 such would occur with probability 0.14% (binomial: P(X > 3), n = 20,
-p = 0.025), and even at the two-sided 5% with 1.6%. A verdict of skill demands a lower loss besides, so it has to be
-rarer still.
+p = 0.025), and even at the two-sided 5% with 1.6%. A verdict of skill is granted to one of a study's two analysts or
+to both in at most 5% of markets: to more than 4 of 20 with probability 0.26%.
 """
 
 import datetime as dt
@@ -109,7 +109,7 @@ def test_twenty_markets_without_a_signal_show_no_skill(tmp_path: Path) -> None:
         values = np.array([card.figure("rank_ic").value for card in analyst])
         above = sum(ends(card)[0] > 0 for card in analyst)
         below = sum(ends(card)[1] < 0 for card in analyst)
-        assert sum(card.skilled for card in analyst) <= 3
+        assert sum(card.skilled for card in analyst) <= 4
         assert above <= 3
         assert below <= 3
         # Nor do they lean to one side together, as they would if a column knew a little of the future.

@@ -8,12 +8,12 @@ hold the strategy fixed; they do not know how many others were tried.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alfred.backtest.contracts import Account, AccountStatistics
 from alfred.backtest.settings import SESSIONS_PER_YEAR
 from alfred.core.contracts import Floats, Interval
 from alfred.core.errors import DataError
+from alfred.evaluation.bootstrap import stationary_blocks
 
 MEAN_BLOCK_SESSIONS = 63
 """A quarter: as long as a position is usually held."""
@@ -42,7 +42,7 @@ def account_statistics(account: Account, seed: int, draws: int = 1000) -> Accoun
         )
     path = np.concatenate([[1.0], account.value])
     years = (len(account.dates) - 1) / SESSIONS_PER_YEAR
-    returns = _daily_returns(account.value)
+    returns = daily_returns(account.value)
     growth, sharpe = _resampled(returns, np.random.default_rng(seed), draws)
     return AccountStatistics(
         total_return=float(path[-1] - 1.0),
@@ -63,7 +63,7 @@ def drawdowns(account: Account) -> Floats:
     return account.value / np.maximum(np.maximum.accumulate(account.value), 1.0) - 1.0
 
 
-def _daily_returns(value: Floats) -> Floats:
+def daily_returns(value: Floats) -> Floats:
     """Returns that compound from 1 to the last value; they end with the ruin, whose return is -1."""
     path = np.concatenate([[1.0], value[1:]])
     alive = int(np.argmax(path <= 0.0)) if path.min() <= 0.0 else len(path) - 1
@@ -89,7 +89,8 @@ def _resampled(returns: Floats, rng: np.random.Generator, draws: int) -> tuple[F
     number of blocks, not of sessions.
     """
     n = len(returns)
-    starts, lengths = _blocks(n, rng, draws)
+    # The mean length is at most a quarter of the history: longer blocks would only rotate it.
+    starts, lengths = stationary_blocks(n, min(MEAN_BLOCK_SESSIONS, n / 4), draws, rng)
     ends, mean = starts + lengths, returns.mean()
     logs = np.log1p(np.where(returns > -1.0, returns, 0.0))
 
@@ -103,19 +104,6 @@ def _resampled(returns: Floats, rng: np.random.Generator, draws: int) -> tuple[F
     growth = np.where(ruins > 0.0, -1.0, np.expm1(sums(logs) * SESSIONS_PER_YEAR / n))
     variance = np.maximum(second - first**2 / n, 0.0) / (n - 1)
     return growth, _sharpe(mean + first / n, variance)
-
-
-def _blocks(n: int, rng: np.random.Generator, draws: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Starts and lengths of each draw's blocks, (draws, B) each; every draw's lengths sum to n, unused ones are 0.
-
-    The mean length is at most a quarter of the history: longer blocks would only rotate it.
-    """
-    chance = 1.0 / max(1.0, min(MEAN_BLOCK_SESSIONS, n / 4))
-    # The number of blocks is binomial; ten standard deviations beyond its mean are never needed.
-    count = min(n, int(n * chance + 10.0 * math.sqrt(n * chance)) + 10)
-    ends = np.minimum(np.cumsum(rng.geometric(chance, size=(draws, count)), axis=1), n)
-    ends[:, -1] = n
-    return rng.integers(0, n, size=(draws, count)), np.diff(ends, axis=1, prepend=0)
 
 
 def _percentiles(values: Floats) -> Interval:

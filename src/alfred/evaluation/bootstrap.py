@@ -1,4 +1,4 @@
-"""Intervals: a circular block bootstrap over quarters, and Student's t over seeds.
+"""Intervals: block bootstraps over quarters or sessions, and Student's t over seeds.
 
 Quarters, not rows, are resampled, because companies move together within a quarter; blocks of quarters, because
 neighbouring quarters may resemble each other. Every figure of a scorecard uses the same draws, so differences to
@@ -8,6 +8,7 @@ the naive forecast are paired.
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy import stats
 
@@ -66,6 +67,61 @@ def block_counts(quarters: int, settings: BootstrapSettings) -> Floats:
     return counts.reshape(settings.draws, quarters).astype(np.float64)
 
 
+def stationary_blocks(
+    n: int, mean_length: float, draws: int, random: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Starts and lengths of the blocks of a stationary bootstrap, (draws, B) each; blocks go round the end.
+
+    Starts are uniform and lengths geometric (Politis and Romano 1994, The stationary bootstrap, JASA 89). Every draw's
+    lengths sum to n; unused ones are 0.
+    """
+    chance = 1.0 / max(1.0, mean_length)
+    # The number of blocks is binomial; ten standard deviations beyond its mean are never needed.
+    count = min(n, int(n * chance + 10.0 * np.sqrt(n * chance)) + 10)
+    ends = np.minimum(np.cumsum(random.geometric(chance, size=(draws, count)), axis=1), n)
+    ends[:, -1] = n
+    return random.integers(0, n, size=(draws, count)), np.diff(ends, axis=1, prepend=0)
+
+
+def stationary_counts(n: int, mean_length: float, draws: int, seed: int) -> Floats:
+    """How often each draw of a stationary bootstrap takes each of n rows: (draws, n), rows sum to n."""
+    starts, lengths = stationary_blocks(n, mean_length, draws, np.random.default_rng(seed))
+    first = 2 * n * np.arange(draws)[:, None] + starts
+    change = np.bincount(first.ravel(), minlength=2 * n * draws + 1)
+    change -= np.bincount((first + lengths).ravel(), minlength=2 * n * draws + 1)
+    twice = np.cumsum(change[:-1]).reshape(draws, 2, n)
+    counts: Floats = twice.sum(axis=1).astype(np.float64)
+    return counts
+
+
+def optimal_mean_length(series: Floats) -> float:
+    """Mean block length of the stationary bootstrap that Politis and White choose for a series (T,); at least 1.
+
+    Politis and White (2004), Automatic block-length selection for the dependent bootstrap, Econometric Reviews 23, as
+    corrected by Patton, Politis and White (2009), Econometric Reviews 28: (2 G^2 / D)^(1/3) T^(1/3) with the flat-top
+    window over twice the lags after which five autocorrelations in a row are negligible. At most 3 sqrt(T), and T / 3.
+    """
+    n = len(series)
+    away = series - series.mean()
+    variance = float(away @ away) / n
+    if n < 4 or variance == 0:
+        return 1.0
+    run = max(5, int(np.log10(n)))
+    longest = min(int(np.ceil(np.sqrt(n))) + run, n - 1)
+    covariance = np.array([float(away[lag:] @ away[: n - lag]) / n for lag in range(longest + 1)])
+    small = np.abs(covariance[1:] / variance) < 2 * np.sqrt(np.log10(n) / n)
+    within = [lag for lag in range(len(small) - run + 1) if small[lag : lag + run].all()]
+    reach = max(within[0], 1) if within else int(np.flatnonzero(~small)[-1]) + 1
+    window = np.arange(1, min(2 * reach, longest) + 1)
+    taper = np.minimum(1.0, 2 * (1 - window / (2 * reach)))
+    tapered = taper * covariance[window]
+    slope, level = 2 * float(tapered @ window), covariance[0] + 2 * float(tapered.sum())
+    if level == 0:
+        return 1.0
+    length = (slope**2 / level**2) ** (1 / 3) * n ** (1 / 3)
+    return float(np.clip(length, 1.0, min(np.ceil(3 * np.sqrt(n)), np.ceil(n / 3))))
+
+
 def percentile_interval(draws: Floats, level: float, blocks: float) -> Interval:
     """Expanded percentile interval of a metric from its draws (B,); undefined draws (NaN) do not count.
 
@@ -91,19 +147,3 @@ def seed_interval(values: Floats, level: float) -> Interval:
     mean = float(values.mean())
     half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
     return Interval(mean - half, mean + half, level)
-
-
-def mean_standard_error(series: Floats, lag: int) -> float:
-    """Standard error of the mean of a series (Q,), Q >= 2 (Newey and West 1987, Bartlett weights up to `lag`).
-
-    Not less than the standard error of independent values: negative autocorrelation in a short sample is no
-    evidence of precision.
-    """
-    count = len(series)
-    deviations = series - series.mean()
-    own = float(deviations @ deviations) / count
-    shared = sum(
-        (1 - step / (lag + 1)) * float(deviations[step:] @ deviations[:-step]) / count
-        for step in range(1, min(lag, count - 1) + 1)
-    )
-    return float(np.sqrt(max(own + 2 * shared, own * count / (count - 1)) / count))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from alfred.core.contracts import Interval
+from alfred.evaluation.significance import MeanTest
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,18 @@ class Scorecard:
         rise_share: share of test rows that rose (for excess: above the market), the accuracy of "always up".
         figures: every metric, in the order to be shown.
         minimum_detectable_ic: smallest mean rank IC that this many quarters could have told from zero
-            (two-sided 5%, power 80%).
+            (one-sided 5% divided by the analysts of the study, power 80%).
         calibration: bins of prob_up.
         verdict: one sentence derived from the figures.
-        skilled: whether the verdict grants skill.
+        skilled: whether the verdict grants skill, in ranking at least.
         rows_without_label: rows left out because their label was not realised when the data ended.
         interval_level: nominal coverage of the forecasts' intervals.
         coverage_by_year: of the intervals, by the year of the decision date, ascending.
+        horizon_quarters: of the label.
+        ranking: test of the quarterly rank ICs, means over seeds; None where fewer than 2 quarters have one.
+        saving: test of what the loss saves against the naive forecast's, by quarter (Diebold and Mariano 1995).
+        tried: analysts of the study, the naive forecast aside, among which p-values are corrected.
+        ranking_p, both_p: p-values after Holm's correction, of ranking, and of ranking and a lower loss at once.
     """
 
     analyst: str
@@ -88,6 +94,12 @@ class Scorecard:
     rows_without_label: int = 0
     interval_level: float = 0.8
     coverage_by_year: tuple[YearCoverage, ...] = ()
+    horizon_quarters: int = 1
+    ranking: MeanTest | None = None
+    saving: MeanTest | None = None
+    tried: int = 1
+    ranking_p: float | None = None
+    both_p: float | None = None
 
     def figure(self, name: str) -> Figure:
         """The figure of that name; KeyError where there is none."""

@@ -1,17 +1,15 @@
 """From forecasts to a scorecard: every metric with its intervals, beside the naive forecast on the same rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from alfred.core.contracts import DIRECTION, Floats
 from alfred.core.errors import DataError
 from alfred.evaluation.bootstrap import (
     BootstrapSettings,
     block_counts,
-    mean_standard_error,
     percentile_interval,
     seed_interval,
 )
@@ -19,9 +17,10 @@ from alfred.evaluation.calibration import calibration, coverage_by_year
 from alfred.evaluation.contracts import Figure, Scorecard
 from alfred.evaluation.metrics import HIGHER_IS_BETTER, RowLoss, Sums, metric_values, quarter_sums, rank_ics
 from alfred.evaluation.rows import ForecastRows, check_same_rows, forecast_rows
-from alfred.evaluation.verdict import Evidence, naive_verdict, verdict
+from alfred.evaluation.significance import MeanTest, newey_west
+from alfred.evaluation.verdict import judged, naive_verdict
 
-IC_LAG_QUARTERS = 3
+LAG_QUARTERS = 3
 """Newey-West lag; longer where labels overlap for longer."""
 _ONE_SEED = "one seed: its spread over seeds is not known"
 
@@ -71,31 +70,29 @@ def scorecard(  # noqa: PLR0917 - the order in which a reader would say it
     if random and analyst != naive_name and len(rows.seeds) == 1:
         notes = {name: "; ".join(filter(None, (notes.get(name, ""), _ONE_SEED))) for name in own.of_seeds}
     figures = tuple(_figure(name, own, other, settings, notes.get(name, "")) for name in own.of_seeds)
-    rise_share = float(rows.rise.mean())
-    detectable = minimum_detectable_ic(
-        ics, rows, IC_LAG_QUARTERS if horizon_quarters == 1 else max(IC_LAG_QUARTERS, 2 * horizon_quarters)
-    )
-    with_ic = int(np.isfinite(ics[0]).sum())
-    by_name = {figure.name: figure for figure in figures}
-    evidence = Evidence(by_name, loss_name, len(rows.quarters), with_ic, rise_share, detectable, horizon_quarters)
-    text, skilled = (naive_verdict(evidence), False) if analyst == naive_name else verdict(evidence)
-    return Scorecard(
+    lag = LAG_QUARTERS if horizon_quarters == 1 else max(LAG_QUARTERS, 2 * horizon_quarters)
+    card = Scorecard(
         analyst=analyst,
         target=rows.target,
         loss=loss_name,
         rows=len(rows),
         quarters=len(rows.quarters),
         seeds=len(rows.seeds),
-        rise_share=rise_share,
+        rise_share=float(rows.rise.mean()),
         figures=figures,
-        minimum_detectable_ic=detectable,
+        minimum_detectable_ic=1.0,
         calibration=calibration(rows, settings.level),
-        verdict=text,
-        skilled=skilled,
+        verdict="",
+        skilled=False,
         rows_without_label=rows.without_label,
         interval_level=interval_level,
         coverage_by_year=coverage_by_year(rows),
+        horizon_quarters=horizon_quarters,
+        ranking=ranking_test(ics, rows, lag),
+        saving=newey_west(_saved(sums, naive_sums), lag),
     )
+    card = judged((card,))[0]
+    return replace(card, verdict=naive_verdict(card), skilled=False) if analyst == naive_name else card
 
 
 def point_values(forecasts: pl.DataFrame, analyst: str, row_loss: RowLoss) -> dict[str, float | None]:
@@ -145,12 +142,11 @@ def quarter_table(forecasts: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(tables)
 
 
-def minimum_detectable_ic(rank_ic: Floats, rows: ForecastRows, lag: int = IC_LAG_QUARTERS) -> float:
-    """Smallest mean rank IC that a two-sided test at 5% would find with power 80%, at most 1.
+def ranking_test(rank_ic: Floats, rows: ForecastRows, lag: int = LAG_QUARTERS) -> MeanTest | None:
+    """Test of the mean over quarters of the IC's mean over seeds; None where fewer than 2 quarters have one.
 
-    (z_0.975 + z_0.8) times the standard error of the mean over quarters (Newey and West 1987) of the IC's mean
-    over seeds. A constant forecast has no spread of its own; there the variance 1 / (n - 1) of the rank correlation
-    of n unrelated pairs stands in (Kendall and Gibbons 1990). Fewer than 2 quarters can detect nothing: 1.
+    A constant forecast has no spread of its own; there the variance 1 / (n - 1) of the rank correlation of n unrelated
+    pairs stands in (Kendall and Gibbons 1990).
 
     Args:
         rank_ic: (S, Q) as `rank_ics` gives it.
@@ -160,11 +156,22 @@ def minimum_detectable_ic(rank_ic: Floats, rows: ForecastRows, lag: int = IC_LAG
     series = rank_ic.mean(axis=0)
     present = np.isfinite(series)
     if present.sum() < 2:
-        return 1.0
-    error = mean_standard_error(series[present], lag)
-    if error == 0:
-        error = float(np.sqrt((1 / (rows.sizes[present] - 1)).sum()) / present.sum())
-    return min(1.0, float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * error)
+        return None
+    unrelated = float(np.sqrt((1 / (rows.sizes[present] - 1)).sum()) / present.sum())
+    return newey_west(series[present], lag, least_error=unrelated)
+
+
+def _saved(own: Sums, naive: Sums) -> Floats:
+    """(Q,) what each quarter adds to the naive loss less the own, of means over all rows and seeds.
+
+    The difference of the two ratios, linearised in the quarter's sums: its mean is that difference, and its spread that
+    of a ratio whose quarters differ in size.
+    """
+    rows = naive["rows"][0]
+    saved = naive["loss"][0] - own["loss"].mean(axis=0)
+    mean = saved.sum() / rows.sum()
+    series: Floats = mean + (saved - mean * rows) / rows.mean()
+    return series
 
 
 def _naive_rows(naive: pl.DataFrame) -> ForecastRows:

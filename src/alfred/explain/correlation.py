@@ -14,6 +14,7 @@ from scipy import stats
 from alfred.core.contracts import Bools, Floats, Interval
 from alfred.core.errors import DataError
 from alfred.evaluation.bootstrap import BootstrapSettings, block_counts, percentile_interval
+from alfred.evaluation.significance import benjamini_hochberg
 from alfred.panel.panel import Panel
 
 BEYOND_BELIEF = 0.5
@@ -266,5 +267,5 @@ def _with_q_values(estimates: list[Estimate | None]) -> list[Estimate | None]:
     defined = [estimate for estimate in estimates if estimate is not None]
     if not defined:
         return estimates
-    rates = iter(stats.false_discovery_control([estimate.p_value for estimate in defined]).tolist())
+    rates = iter(benjamini_hochberg([estimate.p_value for estimate in defined]))
     return [None if one is None else Estimate(one.value, one.interval, one.p_value, next(rates)) for one in estimates]

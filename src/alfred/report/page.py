@@ -8,11 +8,15 @@ import jinja2
 from markupsafe import Markup
 
 from alfred.core.storage import write_whole
+from alfred.experiments.counting import counted
+from alfred.experiments.deflated import of_ledger
 from alfred.experiments.record import RunRecord, load_record
 from alfred.report.accounts import AccountSection, account_section
+from alfred.report.audit import AuditSection, audit_section, warnings
 from alfred.report.calibration import CalibrationSection, calibration_section
 from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
+from alfred.report.deflation import DeflationSection, deflation_section
 from alfred.report.format import COUNT, instant, listed
 from alfred.report.frames import read
 from alfred.report.language import LanguageSection, language_section
@@ -22,6 +26,7 @@ from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
 from alfred.report.skill import SkillSection, skill_section
 from alfred.report.summary import Card, cards
+from alfred.report.trials import TrialSection, trial_section
 
 FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -69,6 +74,7 @@ class Page:
     """The sections in the page's order."""
 
     record: RunRecord
+    warnings: tuple[str, ...]
     cards: tuple[Card, ...]
     data: DataSection
     skill: SkillSection
@@ -76,8 +82,11 @@ class Page:
     quarters: QuarterSection
     calibration: CalibrationSection
     accounts: AccountSection
+    deflation: DeflationSection
+    trials: TrialSection
     language: LanguageSection | None
     ledger: LedgerSection
+    audit: AuditSection
     run: RunSection
 
     def plots(self) -> tuple[Plot, ...]:
@@ -98,17 +107,22 @@ def _page(folder: Path) -> Page:
     record = load_record(folder)
     analysts = analyst_series(record)
     portfolios = portfolio_series(record.portfolios, analysts)
+    accounts, quarters = read(folder, "accounts"), read(folder, "quarters")
     return Page(
         record,
+        warnings(record),
         cards(record),
         data_section(record),
         skill_section(record, analysts),
         learning_plots(read(folder, "curves"), analysts),
-        quarter_section(read(folder, "quarters"), analysts),
+        quarter_section(quarters, analysts),
         calibration_section(record, analysts),
-        account_section(record, read(folder, "accounts"), portfolios),
+        account_section(record, accounts, portfolios),
+        deflation_section(record, accounts, quarters, of_ledger(counted(folder, record))),
+        trial_section(record, folder),
         language_section(record),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
+        audit_section(record),
         run_section(record, folder),
     )
 

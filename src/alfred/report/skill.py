@@ -128,10 +128,14 @@ def _detail(card: Scorecard, series: Series) -> AnalystDetail:
     sample = (
         f"{COUNT.text(card.rows)} test rows in {COUNT.text(card.quarters)} quarters, {_seeds(card)}; target "
         f"{card.target}, trained with {card.loss}. Smallest mean rank IC that this sample could have told from zero: "
-        f"{floor} (two-sided 5%, power 80%).{without}"
+        f"{floor} (one-sided 5%{_shared(card)}, power 80%).{without}"
     )
     table = Table(f"All figures of {card.analyst}", columns, rows)
     return AnalystDetail(series, card.verdict, card.skilled, sample, table)
+
+
+def _shared(card: Scorecard) -> str:
+    return f" shared by {card.tried} analysts" if card.tried > 1 else ""
 
 
 def _figure_row(figure: Figure, card: Scorecard) -> tuple[Cell, ...]:
