@@ -103,16 +103,16 @@ def choosing(found: "TrialCount", returns: "Returns") -> list[str]:
     lines = []
     if found.effective is not None:
         lines.append(
-            f"{found.family}: {len(returns.names)} strategies traded; by the correlation of their quarterly returns they "
-            f"amount to {found.effective:.1f} independent tries."
+            f"{found.family}: {len(returns.names)} strategies traded; by the correlation of their quarterly returns "
+            f"they amount to {found.effective:.1f} independent tries."
         )
     try:
         told = overfitting(returns.values[np.isfinite(returns.values).all(axis=1)], measure="sharpe")
     except DataError:
         return lines
     lines.append(
-        f"{found.family}: probability of backtest overfitting {told.probability:.0%}: so often the strategy with the best "
-        "Sharpe ratio in one half of the quarters lay below the median in the other (50% is pure chance)."
+        f"{found.family}: probability of backtest overfitting {told.probability:.0%}: so often the strategy with the "
+        "best Sharpe ratio in one half of the quarters lay below the median in the other (50% is pure chance)."
     )
     return lines
 
