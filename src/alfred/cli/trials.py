@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -13,7 +14,7 @@ from alfred.core.home import home
 
 if TYPE_CHECKING:
     from alfred.experiments.record import TrialCount
-    from alfred.experiments.trials import Trial
+    from alfred.experiments.trials import Returns, Trial
 
 SHOWN = ("rank_ic", "accuracy")
 
@@ -44,6 +45,8 @@ def trials(
         return
     if family:
         out.print(_list(ledger.trials(family)))
+        for line in choosing(count(home(), family), ledger.returns(family)):
+            out.print(line, markup=False, soft_wrap=True)
     else:
         out.print(_families([count(home(), name) for name in families]))
     for name in families:
@@ -89,6 +92,28 @@ def vault_lines(found: "TrialCount") -> list[str]:
             f"{found.family}: look {one.number} into the vault, on {one.opened_at[:10]}, by {one.study} "
             f"({one.digest[:10]}): {result}"
         )
+    return lines
+
+
+def choosing(found: "TrialCount", returns: "Returns") -> list[str]:
+    """What it is worth to choose the best of a family's strategies, as far as their common quarters tell."""
+    from alfred.core.errors import DataError
+    from alfred.evaluation.overfitting import overfitting
+
+    lines = []
+    if found.effective is not None:
+        lines.append(
+            f"{found.family}: {len(returns.names)} strategies traded; by the correlation of their quarterly returns "
+            f"they amount to {found.effective:.1f} independent tries."
+        )
+    try:
+        told = overfitting(returns.values[np.isfinite(returns.values).all(axis=1)], measure="sharpe")
+    except DataError:
+        return lines
+    lines.append(
+        f"{found.family}: probability of backtest overfitting {told.probability:.0%}: so often the strategy with the "
+        "best Sharpe ratio in one half of the quarters lay below the median in the other (50% is pure chance)."
+    )
     return lines
 
 

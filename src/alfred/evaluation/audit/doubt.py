@@ -47,7 +47,7 @@ def not_deflated(evidence: Evidence) -> Iterator[Found]:
         return
     shown = [one.name for one in evidence.accounts or () if one.sharpe is not None and not one.is_benchmark]
     bare = [name for name in shown if name not in (evidence.deflated or {})]
-    if trials > 1 and (bare or not evidence.deflated):
+    if trials > 1 and (bare or evidence.deflated is None):
         best = expected_best(trials)
         what = (
             f"{trials} evaluations of this family were made, and {len(bare) or 'the'} results are not deflated by that "
