@@ -36,6 +36,7 @@ from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import SOURCE, make_world
 from alfred.lake.synthetic.others import MARKET
 from alfred.lake.synthetic.settings import SyntheticSettings
+from alfred.language.stories import update_stories
 from alfred.panel.build import build_panel
 from alfred.panel.catalogue import Feature, catalogue, column
 from alfred.panel.history import BarHistory
@@ -320,6 +321,7 @@ def generate_lake(folder: Path, size: Size) -> None:
     keys = {"digester": pl.lit("random"), "prompt_version": pl.lit("1"), "model": pl.lit("random")}
     numbers = {name: pl.Series(values) for name, values in drawn.items()}
     lake.write("digests", articles.select("article_id", "known_at", "source", **keys, **numbers))
+    update_stories(lake)
 
 
 def complete(folder: Path) -> tuple[list[float], list[float], dict[str, int], tuple[int, ...], int]:
