@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001 -- marks as they are printed
+# ruff: noqa: ISC004, RUF001 -- marks as they are printed
 """Invented filings in the styles that companies file in."""
 
 RISK = (

@@ -53,7 +53,7 @@ def test_the_parts_of_a_10q_are_told_apart_by_titles() -> None:
 
 def test_events_of_an_8k() -> None:
     found = sections_of("8-K", CURRENT)
-    assert list(found) == ["2.02", "5.02", "9.01"]
+    assert list(found) == ["2.02", "5.02"]
     assert found["2.02"].text.startswith("On May 4")
     assert found["2.02"].text.endswith("shall not be deemed filed.")
     assert found["5.02"].text == "On May 3, the chief financial officer resigned with immediate effect."

@@ -58,7 +58,9 @@ DISCUSSION = (
     r"management\W{0,2}s?\W{0,2}\s+discussion(?:\s+and\s+analysis)?"
     r"(?:\s+(?:of|and|or|the|its|our|financial|conditions?|position|results?|operations?|liquidity)\b[,/]?)*"
 )
-MARKET_RISK = r"quantitative\s+and\s+qualitative\s+disclosures?(?:\s+(?:about|of|on|regarding|concerning)\s+market\s+risks?)?"
+MARKET_RISK = (
+    r"quantitative\s+and\s+qualitative\s+disclosures?(?:\s+(?:about|of|on|regarding|concerning)\s+market\s+risks?)?"
+)
 RISKS = r"(?:certain\s+)?risk\s+factors"
 
 ANNUAL = _items(
@@ -87,13 +89,13 @@ ANNUAL = _items(
     ("16", r"form\s+10-k\s+summary"),
 )
 QUARTERLY = _items(
-    ("I-1", r"(?:condensed\s+)?(?:consolidated\s+)?(?:condensed\s+)?(?:interim\s+)?financial\s+(?:statements|information)"),
+    ("I-1", r"(?:(?:condensed|consolidated|interim)\s+){0,3}financial\s+(?:statements|information)"),
     ("I-2", DISCUSSION, True),
     ("I-3", MARKET_RISK, True),
     ("I-4", r"(?:disclosure\s+)?controls\s+and\s+procedures", True),
     ("II-1", r"legal\s+proceedings", True),
     ("II-1A", RISKS, True),
-    ("II-2", r"unregistered\s+sales?|changes\s+in\s+securities|(?:issuer\s+)?purchases\s+of\s+equity|share\s+repurchase", True),
+    ("II-2", r"unregistered\s+sales?|changes\s+in\s+securities|(?:issuer\s+)?purchases\s+of\s+equity", True),
     ("II-3", r"defaults?\s+upon", True),
     ("II-4", r"mine\s+safety|submission\s+of\s+matters|\W*(?:removed|reserved)"),
     ("II-5", r"other\s+information"),

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 -- marks as they are printed
 """Sections of 10-K, 10-Q and 8-K in the text of a filing: risk factors, management's discussion, reported events.
 
 Headings come several times: in the table of contents, as running heads, in references. The sections are those of the
@@ -5,6 +6,7 @@ sequence of headings in the form's order that has the most text between them; en
 to none. Rows of tables, numbers of pages and running heads are left out: what stays is prose.
 """
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +25,9 @@ MOST_FIGURES = 0.15
 """Share of figures among letters and figures from which a line that is no sentence is a row of a table."""
 
 WORD = re.compile(r"[^\W\d_]{2,}")
-NO_TEXT = re.compile(r"^\W*(?:table\s+of\s+contents|index|page)?\W*(?:[a-z]-)?(?:\d{1,4}|[ivxl]{1,6})?\W*$", re.IGNORECASE)
+NO_TEXT = re.compile(
+    r"^\W*(?:table\s+of\s+contents|index|page)?\W*(?:[a-z]-)?(?:\d{1,4}|[ivxl]{1,6})?\W*$", re.IGNORECASE
+)
 SENTENCE_ENDS = re.compile(r"[.!?:;][)\"'”’]*$")
 
 
@@ -90,11 +94,11 @@ def paragraphs(text: str) -> list[str]:
 
 def _unwrapped(lines: Sequence[str]) -> Iterator[str]:
     items = [at for at, line in enumerate(lines) if ITEM.match(line) or PART.match(line)]
-    if not items or items[0] > 0 and len(items) < 2:
+    if not items or (items[0] > 0 and len(items) < 2):
         yield " ".join(lines)
         return
     bounds = [0, *(at for at in items if at), len(lines)] if len(items) > 1 else [0, 1, len(lines)]
-    yield from (" ".join(lines[begin:end]) for begin, end in zip(bounds, bounds[1:], strict=False) if end > begin)
+    yield from (" ".join(lines[begin:end]) for begin, end in itertools.pairwise(bounds) if end > begin)
 
 
 def _bodies(form: Form, lines: Sequence[str], rank: dict[str, int], *, alone: bool) -> dict[str, list[str]]:
@@ -105,7 +109,9 @@ def _bodies(form: Form, lines: Sequence[str], rank: dict[str, int], *, alone: bo
     for at, heading in enumerate(chain):
         if at and chain[at - 1].item == heading.item and form != "8-K" and not _between(every, chain[at - 1], heading):
             continue  # a running head, whose text the section before has taken
-        follows = next((one for one in chain[at + 1 :] if one.item != heading.item or _between(every, heading, one)), None)
+        follows = next(
+            (one for one in chain[at + 1 :] if one.item != heading.item or _between(every, heading, one)), None
+        )
         end = _without_empty_items(every, heading, follows.at if follows else len(lines))
         again = {line for one in every if one.item == heading.item for line in range(one.at, one.text)}
         body = [heading.begins, *(lines[line] for line in range(heading.text, end) if line not in again)]
