@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import polars as pl
 
@@ -131,8 +130,10 @@ def digest_filings(
             every = _filings(lake, symbol, source, until)
             wanted = [one for one in every if since is None or one.published_at.date() >= since]
             report.filings += len(wanted)
-            news = _todo(every, wanted, done, research.longest_gap_days, report)
-            todo = [] if read.stopped else list(islice(news, None if most is None else max(most - taken, 0)))
+            news = list(_news(every, wanted, done, research.longest_gap_days))
+            report.skipped += len(wanted) - len(news)
+            room = 0 if read.stopped else len(news) if most is None else max(most - taken, 0)
+            todo = list(_todo(every, news[:room], research.longest_gap_days))
             taken += len(todo)
             reader = _Pieces(lake, paid, bound_of(digester, research), report)
             rows = reader.rows(todo)
@@ -183,11 +184,20 @@ def _filings(lake: Lake, symbol: str, source: str | None, until: dt.date | None)
     return sorted(found, key=lambda one: (one.known_at, one.article_id))
 
 
-def _todo(
-    every: Sequence[Filing], wanted: Sequence[Filing], done: set[tuple[str, str]], days: int, report: FilingsReport
-) -> Iterator[_Todo]:
-    """Filings without digests of what they and those before them say now."""
+def _news(
+    every: Sequence[Filing], wanted: Sequence[Filing], done: set[tuple[str, str]], days: int
+) -> Iterator[tuple[Filing, str]]:
+    """Filings without digests of what they and those before them say now, and what names that."""
     said = {one.article_id: digest_of(one.symbol, one.title, one.text) for one in every}
+    for filing in wanted:
+        earlier = _earlier(filing, every, days)
+        name = digest_of(said[filing.article_id], *([one.article_id, said[one.article_id]] for one in earlier))
+        if (filing.article_id, name) not in done:
+            yield filing, name
+
+
+def _todo(every: Sequence[Filing], news: Sequence[tuple[Filing, str]], days: int) -> Iterator[_Todo]:
+    """These filings with their sections."""
     texts: dict[str, dict[str, str]] = {}
 
     def items(filing: Filing) -> dict[str, str]:
@@ -196,12 +206,8 @@ def _todo(
             texts[filing.article_id] = {item: section.text for item, section in found if item in READ}
         return texts[filing.article_id]
 
-    for filing in wanted:
+    for filing, name in news:
         earlier = _earlier(filing, every, days)
-        name = digest_of(said[filing.article_id], *([one.article_id, said[one.article_id]] for one in earlier))
-        if (filing.article_id, name) in done:
-            report.skipped += 1
-            continue
         sections = {}
         for item, text in items(filing).items():
             before = next((one for one in earlier if item in items(one)), None)

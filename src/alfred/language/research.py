@@ -88,7 +88,7 @@ def pieces(text: str, most_characters: int) -> tuple[str, ...]:
     count = -(-len(text) // most_characters)
     if count <= 1:
         return (text,) if text else ()
-    aim = min(most_characters, len(text) / count * 1.1)
+    aim = len(text) / count
     found, current = [], ""
     for part in _parts(text, int(most_characters)):
         if current and (len(current) + 2 + len(part) > most_characters or len(current) >= aim):
