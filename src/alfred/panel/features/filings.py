@@ -28,8 +28,8 @@ def _age(sources: Sources) -> Floats:
     """(D, S) days since the report known last became known; NaN where there is none or it is too old."""
     known = sources.reports.known
     last = sources.reports.latest(known)
-    age = (sources.deadlines[:, None] - np.append(known, 0)[last]) / DAY
-    return np.where((last >= 0) & (age <= sources.fill_days.filings), np.floor(age), np.nan)
+    age = np.floor((sources.deadlines[:, None] - np.append(known, 0)[last]) / DAY)
+    return np.where((last >= 0) & (age <= sources.fill_days.filings), age, np.nan)
 
 
 def _of_last(column: str) -> Callable[[Sources], Floats]:
