@@ -212,13 +212,15 @@ def draw(table: pl.DataFrame, path: Path) -> None:
         ("suspicious", "called suspicious", "#8a8a8a", "^"),
     ):
         hits = one[name].to_numpy()
+        if not hits.any():
+            continue
         ends = [stats.binomtest(int(k), int(n)).proportion_ci(0.95) for k, n in zip(hits, count, strict=True)]
         value = 100 * hits / count
         low = value - [100 * end.low for end in ends]
         high = [100 * end.high for end in ends] - value
         axes.errorbar(x, value, [low, high], color=colour, marker=marker, capsize=3, label=label, linewidth=1.6)
     axes.axhline(100 * LEVEL, color="black", linewidth=0.8, linestyle=":")
-    axes.text(x.max(), 100 * LEVEL + 1, "5%", ha="right", va="bottom", fontsize=9)
+    axes.text(0.1, 100 * LEVEL - 1, "5%", ha="center", va="top", fontsize=9)
     axes.set_xlabel("planted correlation of signal and next quarter's return")
     axes.set_ylabel("share of studies, %")
     axes.set_ylim(0, 100)
@@ -235,8 +237,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="where the table of finished studies is kept")
     parser.add_argument("--none", type=int, default=400, help="studies without a signal")
-    parser.add_argument("--planted", type=int, default=100, help="studies for each planted coefficient")
-    parser.add_argument("--several", type=int, default=200, help="studies of several analysts without a signal")
+    parser.add_argument("--planted", type=int, default=60, help="studies for each planted coefficient")
+    parser.add_argument("--several", type=int, default=40, help="studies of several analysts without a signal")
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the first market")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--draw", type=Path, help="where the figure goes")

@@ -26,3 +26,4 @@ def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing a test does touches the user's data."""
     monkeypatch.setenv("ALFRED_HOME", str(tmp_path / "alfred-home"))
+    monkeypatch.delenv("ALFRED_TRACKING_URI", raising=False)

@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,14 @@ def test_init_writes_a_study_that_only_runs_when_wanted(home: Path) -> None:
     assert text.count("#") > 20
     code, _, err = call("init", "My Study.toml")
     assert (code, "exists already" in err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["demo", "synthetic", "grid"])
+def test_init_starts_from_any_study_that_comes_along(home: Path, name: str) -> None:
+    code, _, err = call("init", f"my-{name}.toml", "--study", name)
+    assert code == 0, err
+    shipped = tomllib.loads((files("alfred.experiments") / "studies" / f"{name}.toml").read_text(encoding="utf-8"))
+    assert tomllib.loads((home / f"my-{name}.toml").read_text()) == shipped | {"name": f"my-{name}"}
 
 
 def test_scan_saves_two_disjoint_baskets_in_the_form_of_the_notes(home: Path) -> None:

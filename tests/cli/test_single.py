@@ -16,6 +16,7 @@ WORDS = (
     "--label", "PM", "--epochs", "2", "--until", "2012-12-31", "--test-first", "2010-03-31",
     "--set", "data.since=2000-01-03", "--set", 'panel.features=["momentum_12_1","realised_volatility"]',
     "--set", "splits.valid_quarters=4", "--set", "splits.min_train_quarters=8", "--set", "evaluation.draws=200",
+    "--set", "vault_quarters=0",
 )  # fmt: skip
 
 
@@ -94,7 +95,8 @@ def test_the_untrained_control_says_what_it_is() -> None:
         (("train", "--tickers", "none.json"), "there is no baskets file"),
         (("evaluate", "--model", "ridge", "--untrained"), "ridge has no initial weights"),
         (("train", "--epochs", "0"), "train.epochs: input should be greater than or equal to 1, got 0"),
-        (("experiments", "--sort", "rank"), "there is no column 'rank' to sort by"),
+        (("experiments", "--sort", "rank"), "there is no column 'rank'"),
+        (("experiments", "--columns", "model,sign"), "there is no column 'sign'"),
     ],
 )
 def test_wrong_input_is_one_sentence(words: tuple[str, ...], message: str) -> None:
@@ -119,6 +121,14 @@ def test_experiments_lists_what_was_run(home: Path) -> None:
     assert markdown[0].startswith("| model | seeds | quarters | size | label | loss | eval_loss | mae | pearson |")
     assert len(markdown) == rows.height + 2
     assert {line.count("|") for line in markdown} == {markdown[0].count("|")}
+    row = next(line for line in markdown if line.endswith(f"| {one['run'][0]} |") and "huber-sign" in line)
+    assert re.search(r"huber-sign \| [\d.e-]+ \[[\d.e-]+, [\d.e-]+\] \|", row)
+    assert f"{one['mae'][0]:.4g} [{one['mae_lower'][0]:.4g}, {one['mae_upper'][0]:.4g}]" in row
+    few = CliRunner().invoke(app, ["experiments", "--columns", "model, seed-values,mae"]).stdout.splitlines()
+    assert few[0] == "| model | seed_values | mae |"
+    assert len(few) == len(markdown)
+    only = CliRunner().invoke(app, ["experiments", "--run", "latest", "--markdown"]).stdout.splitlines()
+    assert {line.split("|")[-2] for line in only[2:]} == {only[2].split("|")[-2]}
 
 
 def test_experiments_without_runs_says_how_to_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,9 @@ from alfred.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS, check_baske
 
 
 def test_every_protocol_answers_a_question():
-    assert set(PROTOCOLS) == {"other-tickers-other-years", "same-tickers-other-years"}
+    assert list(PROTOCOLS) == [
+        "in-sample", "other-tickers-same-years", "same-tickers-other-years", "other-tickers-other-years", "sealed",
+    ]  # fmt: skip
     assert all(question(name).endswith("?") for name in PROTOCOLS)
 
 
@@ -26,5 +28,13 @@ def test_wrong_baskets_and_names():
         check_baskets(["AAPL"], [], DEFAULT_PROTOCOL)
     with pytest.raises(DataError, match="the training basket names AAPL more than once"):
         check_baskets(["AAPL", "F", "aapl"], ["GE"], DEFAULT_PROTOCOL)
-    with pytest.raises(ConfigError, match="no protocol 'other-tickers-same-years'; did you mean"):
-        check_baskets(["AAPL"], ["F"], "other-tickers-same-years")
+    with pytest.raises(ConfigError, match="no protocol 'other-ticker-other-years'; did you mean 'other-tickers-other"):
+        check_baskets(["AAPL"], ["F"], "other-ticker-other-years")
+
+
+def test_same_years():
+    check_baskets(["AAPL", "ROST"], ["AAPL"], "in-sample")
+    with pytest.raises(DataError, match=r"but F stand only in the evaluation basket.* or use other-tickers-same-years"):
+        check_baskets(["AAPL"], ["F"], "in-sample")
+    with pytest.raises(LeakError, match="other-tickers-same-years needs disjoint baskets, but both hold AAPL"):
+        check_baskets(["AAPL"], ["AAPL", "F"], "other-tickers-same-years")

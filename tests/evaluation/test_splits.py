@@ -167,3 +167,41 @@ def test_every_row_must_be_realised_when_the_next_part_begins():
     never = np.array([dates[1], np.datetime64("NaT", "D"), dates[2]])
     with pytest.raises(LeakError, match="that of 1990-06-30 is never realised"):
         check_realised(**about, realised_on=never, first=dates[4])
+
+
+def test_the_same_years_by_hand():
+    settings = SplitSettings(min_train_quarters=4, valid_quarters=2, test_quarters=3)
+    (fold,) = walk_forward(quarter_ends(11), 2, settings, "in-sample")
+    # Labels of 9 and 10 are not known by the end, so 7 and 8 validate; 6 is purged.
+    assert (fold.train.tolist(), fold.valid.tolist(), fold.test.tolist()) == (list(range(6)), [7, 8], list(range(6)))
+    dates = quarter_ends(11)
+    check_fold(fold, dates, 2, protocol="in-sample")
+    later = SplitSettings(min_train_quarters=4, valid_quarters=2, test_first=str(dates[3]), test_last=str(dates[8]))
+    (fold,) = walk_forward(dates, 1, later, "other-tickers-same-years")
+    assert (fold.train.tolist(), fold.valid.tolist(), fold.test.tolist()) == (list(range(7)), [7, 8], [3, 4, 5, 6])
+
+
+def test_only_the_protocol_may_let_test_quarters_be_trained_on():
+    dates = quarter_ends(11)
+    settings = SplitSettings(min_train_quarters=4, valid_quarters=2)
+    (memory,) = walk_forward(dates, 1, settings, "in-sample")
+    for protocol in ("other-tickers-other-years", "same-tickers-other-years", "sealed"):
+        with pytest.raises(LeakError, match=r"validation row of .* is realised at the end"):
+            check_fold(memory, dates, 1, protocol=protocol)
+    honest = walk_forward(dates, 1, settings)[0]
+    check_fold(honest, dates, 1)
+    with pytest.raises(LeakError, match="in-sample tests the quarters that were trained on, but 1991-09-30 was not"):
+        check_fold(honest, dates, 1, protocol="in-sample")
+    # Training and validation stay apart whatever is tested.
+    mixed = Fold(positions(0, 1, 2, 3), positions(3, 4), positions(0, 1))
+    with pytest.raises(LeakError, match="label of the training row"):
+        check_fold(mixed, dates, 1, protocol="in-sample")
+
+
+def test_too_few_quarters_for_the_same_years():
+    settings = SplitSettings(min_train_quarters=8, valid_quarters=2)
+    with pytest.raises(DataError, match=r"needs 8 to train, 0 purged or embargoed and 2 to validate, .* there are 9"):
+        walk_forward(quarter_ends(10), 1, settings, "in-sample")
+    late = SplitSettings(min_train_quarters=4, valid_quarters=2, test_first="1992-06-30")
+    with pytest.raises(ConfigError, match="no training quarter to test from 1992-06-30 on; training ends with"):
+        walk_forward(quarter_ends(11), 1, late, "in-sample")

@@ -20,7 +20,8 @@ from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk
 from alfred.experiments.fundamentals import forecast_columns, load_fundamentals, run_fundamentals
 from alfred.experiments.prepared import prepare
 from alfred.experiments.stages import Stages
-from alfred.experiments.study import Study
+from alfred.experiments.study import Study, entry_name
+from alfred.experiments.trials import TrialLedger
 from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
@@ -221,6 +222,28 @@ def test_a_repeat_takes_up_what_is_there(world: World) -> None:
     assert any("finished before" in line for line in said)
     with pytest.raises(DataError, match="holds no readable run of the analysts of accounts"):
         load_fundamentals(world.home.root)
+
+
+def test_every_analyst_of_accounts_is_a_counted_trial(world: World) -> None:
+    record, _ = load_fundamentals(world.folder)
+    analysts = [spec for spec in study(world.names).fundamentals.analysts if spec.name != "naive"]
+    ledger = TrialLedger.open(world.home)
+    trials = [trial for trial in ledger.trials(study(world.names).counted_as) if trial.digest == record.digest]
+    assert [trial.analyst for trial in trials] == [f"{entry_name(spec)} (accounts of companies)" for spec in analysts]
+    assert record.trials is not None
+    assert record.trials.count >= len(analysts) == record.trials.finished
+    error = next(one for one in record.errors if one.analyst == entry_name(analysts[0]))
+    name = f"{error.target}.{error.horizon_quarters}q.mae_over_random_walk"
+    assert trials[0].status == "finished"
+    assert trials[0].figures is not None
+    assert trials[0].figures[name] == pytest.approx(error.against("random walk").mae)
+
+
+def test_accounts_are_forecast_for_other_years_only(world: World) -> None:
+    form = study(world.names).model_dump(mode="json")
+    form["universe"] = {"training": list(world.names[:4]), "protocol": "in-sample"}
+    with pytest.raises(ConfigError, match="accounts are forecast for other years only, but the protocol is in-sample"):
+        run_fundamentals(Study.parse(form, "study"), world.home)
 
 
 def test_settings_are_checked_before_anything_runs(world: World) -> None:

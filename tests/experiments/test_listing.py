@@ -56,6 +56,46 @@ def test_columns_come_from_scorecard_study_and_efficiency(listing: Listing) -> N
     assert (one.samples_per_second, one.peak_memory_mb, one.energy_joules) == (41_200.0, 412.0, 3120.0)
 
 
+def test_figures_come_with_their_intervals(listing: Listing) -> None:
+    one = next(one for one in listing.experiments if one.analyst == "ridge")
+    cells = one.cells()
+    assert tuple(cells) == COLUMNS
+    card = next(card for card in make_record().scorecards if card.analyst == "ridge")
+    for column, name in (("eval_loss", "loss"), ("mae", "mae"), ("sign_accuracy", "sign_accuracy")):
+        figure = card.figure(name)
+        assert figure.over_quarters is not None
+        assert figure.over_seeds is not None
+        assert figure.difference_over_quarters is not None
+        assert [cells[f"{column}{end}"] for end in ("", "_lower", "_upper", "_seeds_lower", "_seeds_upper")] == [
+            figure.value, figure.over_quarters.lower, figure.over_quarters.upper, figure.over_seeds.lower,
+            figure.over_seeds.upper,
+        ]  # fmt: skip
+        assert [cells[f"{column}_less_naive{end}"] for end in ("", "_lower", "_upper")] == [
+            figure.difference, figure.difference_over_quarters.lower, figure.difference_over_quarters.upper,
+        ]  # fmt: skip
+
+
+def test_a_figure_that_a_label_does_not_have_leaves_its_columns_empty(listing: Listing) -> None:
+    one = dataclasses.replace(listing.experiments[0], figures={})
+    cells = one.cells()
+    assert tuple(cells) == COLUMNS
+    assert cells["mae_lower"] is cells["rank_ic_less_naive"] is None
+
+
+def test_seeds_are_named_only_where_chance_plays_a_part(home: Home) -> None:
+    record = make_record()
+    analysts = [{"name": "ridge"}, {"name": NETWORKS[0]}]
+    write_run(home.root / "seeded", dataclasses.replace(record, settings={**record.settings, "analysts": analysts}))
+    found = {one.analyst: one.seed_values for one in list_experiments(home, str(home.root / "seeded")).experiments}
+    assert (found["ridge"], found[NETWORKS[0]]) == ("", "0 1 2")
+
+
+def test_one_run_can_be_asked_for(home: Home) -> None:
+    assert {one.run for one in list_experiments(home, "older").experiments} == {"older"}
+    with pytest.raises(ConfigError, match="no run begins with 'oldest'"):
+        list_experiments(home, "oldest")
+
+
 def test_options_are_the_studys_or_the_presets(home: Home, listing: Listing) -> None:
     ridge = next(one for one in listing.experiments if one.analyst == "ridge")
     assert (ridge.quarters, ridge.size, ridge.layers) == (1, None, None)
@@ -72,18 +112,20 @@ def test_options_are_the_studys_or_the_presets(home: Home, listing: Listing) -> 
         ("parameters", lambda one: one.parameters),
         ("model", lambda one: one.model),
         ("skilled", lambda one: not one.skilled),
+        ("mae_seeds_upper", lambda one: one.cells()["mae_seeds_upper"]),
+        ("sign_accuracy_less_naive", lambda one: -one.cells()["sign_accuracy_less_naive"]),
     ],
 )
 def test_sorting_puts_the_best_first_and_what_is_not_known_last(listing: Listing, column: str, key) -> None:  # type: ignore[no-untyped-def]
     rows = listing.sorted_by(column)
-    known = [one for one in rows if getattr(one, column.replace("-", "_")) is not None]
+    known = [one for one in rows if one.cells()[column.replace("-", "_")] is not None]
     assert list(rows[: len(known)]) == known
     assert [key(one) for one in known] == sorted(key(one) for one in known)
     assert len(rows) == len(listing.experiments)
 
 
 def test_an_unknown_column_is_explained(listing: Listing) -> None:
-    with pytest.raises(ConfigError, match="no column 'rank-ik' to sort by; did you mean 'rank_ic'"):
+    with pytest.raises(ConfigError, match="no column 'rank-ik'; did you mean 'rank_ic'"):
         listing.sorted_by("rank-ik")
 
 

@@ -20,8 +20,7 @@ from alfred.experiments.portfolios import readings_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import STRATEGIES, Study, entry_name
 from alfred.experiments.walkforward import WalkForward
-from alfred.lake.contracts import Request
-from alfred.lake.providers import sample
+from alfred.lake.scramble import OtherFuture, ScrambledLake
 from alfred.lake.store import Lake
 from alfred.panel.build import build_panel
 from alfred.panel.panel import Panel
@@ -58,38 +57,24 @@ class Made:
     forecasts: pl.DataFrame
 
 
-def make(study: Study, root: Path, scramble: bool) -> Made:
-    lake = Lake(root / "lake")
-    for batch in sample.fetch("sample", Request(), None):
-        lake.write(batch.table, scrambled(batch.rows) if scramble else batch.rows)
+def make(study: Study, lake: Lake, stages: Path) -> Made:
     market = read_market(lake, study.data)
     baskets = choose_baskets(market, study.universe)
-    panel = build_panel(market.tables(), study.panel, levels_usable=True)
+    panel = build_panel(market.tables(), study.panel, market.levels_usable)
     folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
     walk = WalkForward(
         panel, folds, baskets.training, baskets.evaluation, study.panel, study.splits, study.train,
-        Stages(root / "stages"),
+        Stages(stages),
     )  # fmt: skip
     frames = [walk.forecast(spec, study.seeds, Silent())[1] for spec in study.analysts]
     return Made(baskets, panel, walk, pl.concat(frames))
 
 
-def scrambled(rows: pl.DataFrame) -> pl.DataFrame:
-    rng = np.random.default_rng(7)
-    later = pl.col("date") > AFTER
-    numbers = [name for name, kind in rows.schema.items() if kind == pl.Float64]
-    return rows.with_columns(
-        pl.when(later).then(pl.Series(name, np.exp(rng.normal(3, 1.5, len(rows))))).otherwise(pl.col(name)).alias(name)
-        for name in numbers
-    )
-
-
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made]:
-    return (
-        make(STUDY, tmp_path_factory.mktemp("real"), scramble=False),
-        make(STUDY, tmp_path_factory.mktemp("scrambled"), scramble=True),
-    )
+    root = tmp_path_factory.mktemp("lake")
+    other = ScrambledLake(root, OtherFuture.of(AFTER, 7, "sample"))
+    return tuple(make(STUDY, lake, tmp_path_factory.mktemp("stages")) for lake in (Lake(root), other))  # type: ignore[return-value]
 
 
 def test_baskets_stay(pair: tuple[Made, Made]) -> None:

@@ -17,12 +17,14 @@ from alfred.experiments.prepared import prepare
 from alfred.experiments.quick import Words, analyst_from_config
 from alfred.experiments.record import load_frame, load_record
 from alfred.experiments.run import run_study, walk_of
+from alfred.experiments.trials import TrialLedger
 from alfred.universe.baskets import Baskets
 
 ENTRY = "vanilla.small.tanh:size8-layers2"
 OVERRIDES = (
     "data.since=2000-01-03", 'panel.features=["momentum_12_1","realised_volatility","Close_diff_MA_*"]',
     "splits.valid_quarters=4", "splits.min_train_quarters=8", "train.threads=1", "evaluation.draws=200",
+    "vault_quarters=0",
 )  # fmt: skip
 
 
@@ -76,6 +78,26 @@ def test_the_figures_are_those_of_the_restored_model(words: Words, home: Home) -
         assert figures["mae"] == pytest.approx(abs(mean - windows.y).mean())
         assert figures["rise_share"] == pytest.approx((windows.y > 0).mean())
         assert figures["sign_accuracy"] == pytest.approx(((mean > 0) == (windows.y > 0)).mean())
+
+
+def test_words_seal_the_last_quarters_and_count_together() -> None:
+    for words in (Words(), Words(model="vanilla.medium", seed=3)):
+        assert (words.study().vault_quarters, words.study().counted_as) == (8, "single-sample")
+    assert Words(overrides=("family=own", "vault_quarters=4")).study().counted_as == "own"
+
+
+def test_training_and_evaluating_are_one_trial(tickers: Path, home: Home) -> None:
+    study = told(tickers, overrides=(*OVERRIDES, "family=one-trial")).study()
+    train_model(study, home)
+    (trial,) = TrialLedger.open(home).trials("one-trial")
+    assert (trial.status, trial.analyst) == ("finished", ENTRY)
+    assert trial.figures is not None
+    assert "validation.mae" in trial.figures
+    evaluate_model(study, home)
+    train_model(study, home)
+    (again,) = TrialLedger.open(home).trials("one-trial")
+    assert again.figures is not None
+    assert (again.key, again.status, "mae" in again.figures) == (trial.key, "finished", True)
 
 
 def test_an_evaluation_is_a_run_like_any_other(words: Words, home: Home) -> None:
@@ -135,17 +157,16 @@ def test_a_damaged_model_is_not_evaluated_but_trained_again(tickers: Path, home:
 
 
 def test_an_interruption_leaves_no_model(tickers: Path, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted:
-        def fit(self, train: object, valid: object) -> FittedAnalyst:
-            raise KeyboardInterrupt
+    def interrupted(*arguments: object, **named: object) -> list[FittedAnalyst]:
+        raise KeyboardInterrupt
 
     study = told(tickers, seed=6).study()
-    before = sorted(home.models.iterdir())
+    before = sorted(home.models.glob("*"))
     with monkeypatch.context() as patched:
-        patched.setattr(models, "make_analyst", lambda *arguments: Interrupted())
+        patched.setattr(models, "fit_many", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_model(study, home)
-    assert sorted(home.models.iterdir()) == before
+    assert sorted(home.models.glob("*")) == before
     assert train_model(study, home)[1] is False
 
 

@@ -13,6 +13,9 @@ from alfred.experiments.study import Study, entry_name, load_study, quarters_of
 DEMO = Path(str(files("alfred.experiments") / "studies" / "demo.toml"))
 
 
+GRID = DEMO.with_name("grid.toml")
+
+
 def written(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "study.toml"
     path.write_text(text)
@@ -23,6 +26,22 @@ def test_the_demo_is_a_valid_study_and_survives_being_written_out() -> None:
     study = load_study(DEMO)
     assert study.universe.protocol == "other-tickers-other-years"
     assert Study.parse(tomllib.loads(study.toml()), "again") == study
+
+
+def test_the_grid_crosses_the_notes_networks_with_lengths_and_sizes() -> None:
+    study = load_study(GRID)
+    assert Study.parse(tomllib.loads(study.toml()), "again") == study
+    networks = [spec for spec in study.analysts if spec.size is not None]
+    cells = {(spec.name, spec.quarters, spec.size) for spec in networks}
+    presets = {
+        "vanilla.medium.tanh", "vanilla.compression.tanh", "lstm.medium.extractors.tanh",
+        "lstm.medium.extractors.layered.tanh", "trans.medium.extractors.slim.tanh",
+        "trans.medium.extractors.layered.tanh",
+    }  # fmt: skip
+    assert cells == {(name, quarters, size) for name in presets for quarters in (12, 24) for size in (16, 64)}
+    assert len(networks) == len(cells)
+    assert {"momentum", "ridge", "lightgbm"} <= {spec.name for spec in study.analysts}
+    assert len(study.seeds) >= 3
 
 
 def test_overrides_stand_above_the_file() -> None:

@@ -1,7 +1,7 @@
 """The verdict on trial, on fewer studies than `benchmarks/verdict.py` reports, and on other seeds.
 
 Of 40 studies without a signal, granted skill with 5% each, 7 or more are granted some with probability 0.34%. Of 12
-with a planted correlation of 0.12, of which a study finds seven in eight or more, fewer than 7 have probability 0.2%.
+with a planted correlation of 0.12, which a study finds four times in five, fewer than 6 have probability 0.4%.
 """
 
 import importlib.util
@@ -57,4 +57,4 @@ def test_studies_without_a_signal_are_rarely_granted_skill(trials: ModuleType) -
 @pytest.mark.slow
 def test_studies_with_a_signal_are_mostly_granted_skill(trials: ModuleType) -> None:
     rows = [row for seed in range(12) for row in trials.tried(seed, 0.12, several=False)]
-    assert sum(row["granted"] or row["suspicious"] for row in rows) >= 7
+    assert sum(row["granted"] or row["suspicious"] for row in rows) >= 6

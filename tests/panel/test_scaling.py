@@ -7,6 +7,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 from alfred.core.errors import ConfigError, DataError
 from alfred.panel._transforms import POWERS, fit_power, fit_ranks, ranked, yeo_johnson
 from alfred.panel.scaling import fit_scaler, scaling_rules
+from alfred.panel.settings import PanelSettings
 
 RULES = ("standard", "robust", "yeo-johnson", "rank", "signed-log")
 LEARNT = ("center", "spread", "power")
@@ -49,6 +50,20 @@ def test_a_value_beyond_the_bound_names_its_column(rule) -> None:
     rows[17, 1] = -1e60 if rule == "signed-log" else -1e6
     with pytest.raises(DataError, match=rf"column 'b' reaches \d+ deviations after '{rule}' scaling of the training"):
         fit_scaler(("a", "b"), (rule, rule), rows, bound=100, clip=5)
+
+
+@pytest.mark.parametrize("column", ["delta_Volume", "Volume_diff_MA_180", "delta_dollar_volume", "delta_illiquidity"])
+def test_a_day_of_heavy_trade_is_no_defect_of_a_volume_column(column: str) -> None:
+    """PENN traded 189 times as much on 2001-06-29, when an index was made up anew, as on the quarter's end before."""
+    rows = np.exp(np.random.default_rng(0).normal(0, 0.7, (1_500, 1))) - 1
+    rows[100] = 188.0
+    settings = PanelSettings()
+    with pytest.raises(DataError, match="after 'robust' scaling"):
+        fit_scaler((column,), ("robust",), rows, settings.scaled_bound, settings.clip)
+    rules = scaling_rules((column,), settings.scaling)
+    scaled = fit_scaler((column,), rules, rows, settings.scaled_bound, settings.clip).transform(rows)
+    assert scaled[100] == scaled.max() == settings.clip
+    assert 0.5 < np.ptp(np.percentile(scaled, [25, 75])) < 2  # the usual days are still told apart
 
 
 def test_a_power_cannot_hide_a_value_that_stands_alone() -> None:

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from alfred.lake.scramble import OtherFuture
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
-from alfred.lake.tables import INSTANT
 from alfred.panel.build import build_panel
 from alfred.panel.catalogue import catalogue
 from alfred.panel.panel import Panel
 from alfred.panel.settings import PanelSettings
-from alfred.panel.tables import Tables
+from alfred.panel.tables import OTHERS, Tables
 
 MARKET = generate(SyntheticSettings(symbols=24, first_year=2004, years=10, articles_per_quarter=4, seed=3))
 SETTINGS = PanelSettings()
@@ -72,52 +72,16 @@ DATES = [PANEL.dates[at] for at in sorted(RNG.choice(np.arange(4, len(PANEL.date
 
 
 def other_future(tables: Tables, date: np.datetime64) -> Tables:
-    """The same past, served by providers that saw another future.
+    """The same past, served by providers that saw another future."""
+    day = date.astype(dt.date)
+    future = OtherFuture.of(day, day.toordinal(), "synthetic")
+    bars = tables.bars.lazy()
 
-    Every number that became known after the date's close is another one, a third of the later rows never comes, and
-    half of the names split two for one or four for one later, which halves or quarters all their earlier quotes.
-    """
-    rng = np.random.default_rng(int(date.astype("datetime64[D]").astype(int)))
-    deadline = pl.lit(closing(date)).cast(INSTANT)
+    def altered(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+        return future.rows(table, frame.lazy(), bars).collect()
 
-    def altered(frame: pl.DataFrame) -> pl.DataFrame:
-        later = pl.col("known_at") > deadline
-        numbers = [name for name, kind in frame.schema.items() if kind == pl.Float64]
-        noise = {name: pl.Series(np.exp(rng.normal(2, 1.5, len(frame)))) for name in numbers}
-        changed = frame.with_columns(
-            pl.when(later & pl.col(name).is_not_null()).then(noise[name]).otherwise(pl.col(name)).alias(name)
-            for name in numbers
-        )
-        stays = pl.Series(rng.random(len(frame)) > 1 / 3)
-        return changed.filter(~later | stays)
-
-    # A later split is known to the prices of the past only through their adjustment, which `actions` takes back.
-    splits = tables.actions.filter(pl.col("kind") == "split")
-    others = altered(tables.actions.filter(pl.col("kind") != "split"))
-    day = date.astype(dt.date) + dt.timedelta(days=20)
-    symbols = tables.bars.filter(pl.col("date") >= day)["symbol"].unique().sort()
-    ratio = pl.DataFrame({"symbol": symbols, "ratio": rng.choice([1.0, 2.0, 4.0], len(symbols))})
-    new = ratio.filter(pl.col("ratio") > 1).with_columns(
-        pl.lit(day).alias("date"), pl.lit("split").alias("kind"), pl.lit(closing(date)).cast(INSTANT).alias("known_at"),
-        pl.lit("synthetic").alias("source"),
-    )  # fmt: skip
-    bars = altered(tables.bars).join(ratio, on="symbol", how="left", maintain_order="left")
-    before = pl.when(pl.col("date") < day).then(pl.col("ratio").fill_null(1.0)).otherwise(1.0)
-    prices = [pl.col(name) / before for name in ("open", "high", "low", "close", "adj_close")]
-    return replace(
-        tables,
-        bars=bars.with_columns(*prices, pl.col("volume") * before).drop("ratio"),
-        actions=pl.concat([splits, others, new], how="diagonal"),
-        market=altered(tables.market),
-        **{
-            name: altered(getattr(tables, name))
-            for name in ("facts", "earnings", "series", "insider", "digests", "filings")
-        },
-    )
-
-
-def closing(date: np.datetime64) -> dt.datetime:
-    return MARKET.tables["bars"].filter(pl.col("date") == date.astype(dt.date))["known_at"].max()  # type: ignore[return-value]
+    others = {name: altered(name, getattr(tables, name)) for name in OTHERS}
+    return replace(tables, bars=altered("bars", tables.bars), market=altered("series", tables.market), **others)
 
 
 def test_the_market_exercises_every_column() -> None:

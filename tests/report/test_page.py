@@ -84,7 +84,8 @@ def test_the_verdict_comes_first_then_the_question_then_the_warnings(reader: Rea
     before = reader.said[: reader.said.index(record.verdict)]
     assert before[0] == "Skip to the verdict"
     assert set(before[1:]) == {
-        "Alfred", "Data", "Analysts", "Learning", "Quarters", "Calibration", "Accounts", "Ledger", "Run",
+        "Alfred", "Data", "Analysts", "Learning", "Quarters", "Calibration", "Accounts", "Trials", "Ledger", "Audit",
+        "Run",
     }  # fmt: skip
     places = [main.index(text) for text in (record.question, *record.warnings, "Rank IC")]
     assert places == sorted(places)

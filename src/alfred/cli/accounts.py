@@ -55,6 +55,10 @@ def fundamentals(
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     for line in _findings(record.errors, RANDOM_WALK):
         out.print(f"[bold]{escape(line)}[/]", soft_wrap=True)
+    if record.trials is not None:
+        out.print(
+            f"The family {record.trials.family} has had {record.trials.count:,} trials.", markup=False, soft_wrap=True
+        )
     out.print(f"Record and forecasts: {folder}", markup=False, soft_wrap=True)
 
 

@@ -145,7 +145,7 @@ def _rows(
     if all_dates and until:
         raise ConfigError(f"--all-dates and --until {until} contradict each other; give one of them.")
     panel = prepared.panel
-    fold = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)[0]
+    fold = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits, study.universe.protocol)[0]
     last, test = panel.dates[fold.valid[-1]], panel.dates[fold.test[0]]
     end = None if all_dates else day(until) if until else last
     first = day(since) if since else None

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from alfred.cli.screen import WIDTH_OF_A_FILE, err, out
 from alfred.core.home import home
 from alfred.core.storage import write_whole
+from alfred.evaluation.protocols import SAME_YEARS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 MARKDOWN = (
     "model", "seeds", "quarters", "size", "label", "loss", "eval_loss", "mae", "pearson", "r2", "sign_accuracy",
-    "rank_ic", "rank_ic_lower", "rank_ic_upper", "seconds_per_epoch", "seconds_to_best", "samples_per_second",
-    "parameters", "peak_memory_mb", "energy_joules", "run",
+    "protocol", "rise_share", "rank_ic", "eval_loss_less_naive", "sign_accuracy_less_naive", "seconds_per_epoch",
+    "seconds_to_best",
+    "samples_per_second", "parameters", "peak_memory_mb", "energy_joules", "run",
 )  # fmt: skip
-"""The notes' columns, then skill beside chance, cost and origin."""
+"""The notes' columns, then skill beside chance, cost and origin. Figures are written as `0.123 [0.1, 0.15] ±0.01`: with
+their interval over quarters, and half of that over seeds where there are several."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,6 +40,12 @@ def experiments(
     ] = "",
     csv: Annotated[Path | None, typer.Option(help="Write all columns to this file.")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, for notes.")] = False,
+    columns: Annotated[
+        str, typer.Option(metavar="NAMES", help="The Markdown table's columns, such as model,seed_values,mae.")
+    ] = "",
+    run: Annotated[
+        str, typer.Option(metavar="RUN", help="Only this run: its folder, its name's beginning, or latest.")
+    ] = "",
 ) -> None:
     """List the analysts of all runs: what each is, how it did on test rows, what it cost.
 
@@ -44,11 +53,12 @@ def experiments(
 
     alfred experiments --sort seconds_per_epoch --csv experiments.csv
 
-    alfred experiments --markdown > experiments.md
+    alfred experiments --run latest --markdown > experiments.md
     """
-    from alfred.experiments.listing import list_experiments
+    from alfred.experiments.listing import column_named, list_experiments
 
-    found = list_experiments(home())
+    wanted = tuple(column_named(name.strip()) for name in columns.split(",")) if columns else MARKDOWN
+    found = list_experiments(home(), run)
     rows = found.sorted_by(sort) if sort else found.experiments
     for name in found.unreadable:
         err.print(f"[yellow]{escape(name)} was made by another version and is left out.[/]", soft_wrap=True)
@@ -58,8 +68,8 @@ def experiments(
     if csv is not None:
         _write(rows, csv)
         err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
-    if markdown:
-        for line in _markdown(rows):
+    if markdown or columns:
+        for line in _markdown(rows, wanted):
             out.print(line, markup=False, soft_wrap=True)
         return
     Console(highlight=False, width=max(out.width, WIDTH_OF_A_FILE)).print(_table(rows))
@@ -84,7 +94,7 @@ def _table(rows: "Sequence[Experiment]") -> Table:
     for one in rows:
         span = "" if one.rank_ic_lower is None else f"{one.rank_ic_lower:.3f} to {one.rank_ic_upper:.3f}"
         table.add_row(
-            _two(one.model, one.run),
+            _two(one.model, one.run if one.protocol not in SAME_YEARS else f"{one.run} {one.protocol}: memory"),
             _two(one.label, one.loss),
             _number(one.seeds, 0),
             _two(_number(one.size, 0), _number(one.quarters, 0)),
@@ -107,12 +117,24 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:,.{digits}f}"
 
 
-def _markdown(rows: "Sequence[Experiment]") -> list[str]:
-    lines = [f"| {' | '.join(MARKDOWN)} |", f"|{' --- |' * len(MARKDOWN)}"]
+def _markdown(rows: "Sequence[Experiment]", columns: "Sequence[str]") -> list[str]:
+    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
     for one in rows:
-        cells = [_cell(getattr(one, name)) for name in MARKDOWN]
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = one.cells()
+        lines.append(f"| {' | '.join(_with_ends(cells, name) for name in columns)} |")
     return lines
+
+
+def _with_ends(cells: dict[str, Any], name: str) -> str:
+    """A value, its interval over quarters and half of that over seeds, as far as there are any."""
+    text = _cell(cells[name])
+    lower, upper = cells.get(f"{name}_lower"), cells.get(f"{name}_upper")
+    if lower is not None:
+        text += f" [{_cell(lower)}, {_cell(upper)}]"
+    low, high = cells.get(f"{name}_seeds_lower"), cells.get(f"{name}_seeds_upper")
+    if cells["seeds"] > 1 and low is not None and high is not None:
+        text += f" ±{(high - low) / 2:.2g}"
+    return text
 
 
 def _cell(value: str | float | None) -> str:
@@ -122,9 +144,7 @@ def _cell(value: str | float | None) -> str:
 
 
 def _write(rows: "Sequence[Experiment]", path: Path) -> None:
-    import dataclasses
-
     import polars as pl
 
-    table = pl.DataFrame([dataclasses.asdict(one) for one in rows], infer_schema_length=None)
+    table = pl.DataFrame([one.cells() for one in rows], infer_schema_length=None)
     write_whole(path, table.write_csv())

@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from alfred.cli import (
     accounts,
+    audit,
     backtest,
     catalogues,
     data,
@@ -15,9 +16,11 @@ from alfred.cli import (
     examine,
     experiments,
     language,
+    notes,
     scan,
     single,
     studies,
+    trials,
 )
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
@@ -93,11 +96,14 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
+trials.add_to(app)
+audit.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
 doctor.add_to(app)

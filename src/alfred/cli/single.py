@@ -125,7 +125,6 @@ def evaluate(
     from alfred.experiments.models import evaluate_model
     from alfred.experiments.quick import Words
     from alfred.experiments.record import load_record
-    from alfred.report.page import write_report
 
     told = locals()
     words = Words.parse({name: told[name] for name in Words.model_fields}, "these words")
@@ -147,7 +146,7 @@ def evaluate(
     values = {figure.name: figure.value for figure in card.figures}
     out.print(f"Evaluation: Loss: {values['loss']} stats: {_stats(values)}", markup=False, soft_wrap=True)
     out.print(_figures(card))
-    conclude(record, write_report(folder))
+    conclude(record, folder)
 
 
 def _say_head(words: "Words") -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from alfred.cli.screen import Bars, out
+from alfred.cli.screen import Bars, err, out
 from alfred.core.contracts import Interval
 from alfred.core.errors import ConfigError
 from alfred.core.home import home
@@ -24,6 +24,19 @@ Overrides = Annotated[
 ]
 
 
+class StudyName(enum.StrEnum):
+    """The studies that come with the program."""
+
+    DEMO = "demo"
+    SYNTHETIC = "synthetic"
+    GRID = "grid"
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(str(files("alfred.experiments") / "studies" / f"{self.value}.toml"))
+
+
 class MarketName(enum.StrEnum):
     """The markets that need no download, and the studies that run on them."""
 
@@ -33,8 +46,7 @@ class MarketName(enum.StrEnum):
     @property
     def study(self) -> Path:
         """The study that comes with the program."""
-        name = "demo.toml" if self is MarketName.SAMPLE else "synthetic.toml"
-        return Path(str(files("alfred.experiments") / "studies" / name))
+        return (StudyName.DEMO if self is MarketName.SAMPLE else StudyName.SYNTHETIC).path
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,14 +71,17 @@ def demo(
     _run(market.study, overrides)
 
 
-def init(path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml")) -> None:
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml"),
+    study: Annotated[
+        StudyName, typer.Option(help="Which to start from; grid is the experiment notes' table, on your own prices.")
+    ] = StudyName.DEMO,
+) -> None:
     """Write a commented study to start from; run it with `alfred run`."""
     if path.exists():
         raise ConfigError(f"{path} exists already; choose another name, or remove it first.")
-    text = MarketName.SAMPLE.study.read_text(encoding="utf-8").replace(
-        'name = "demo"', f'name = "{_study_name(path)}"', 1
-    )
-    write_whole(path, text)
+    text = study.path.read_text(encoding="utf-8")
+    write_whole(path, text.replace(f'name = "{study.value}"', f'name = "{_study_name(path)}"', 1))
     out.print(f"Wrote {path}. Edit it, then: alfred run {path}", markup=False, soft_wrap=True)
 
 
@@ -90,10 +105,15 @@ def report(
     ] = "latest",
 ) -> None:
     """Write a run's report again and print its path."""
+    from alfred.experiments.counting import recount
+    from alfred.experiments.record import load_record
     from alfred.experiments.runs import find_run
     from alfred.report.page import write_report
 
-    out.print(str(write_report(find_run(home(), name))), markup=False, soft_wrap=True)
+    folder = find_run(home(), name)
+    if problem := recount(home(), folder, load_record(folder)):
+        err.print(f"[yellow]{escape(problem)}[/]", soft_wrap=True)
+    out.print(str(write_report(folder)), markup=False, soft_wrap=True)
 
 
 def _study_name(path: Path) -> str:
@@ -106,15 +126,20 @@ def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
     from alfred.experiments.run import run_study
     from alfred.experiments.runs import find_run
     from alfred.experiments.study import load_study
-    from alfred.report.page import write_report
 
     study = load_study(path, overrides or ())
     versions = load_record(find_run(home(), data_of)).data.versions if data_of else None
     with Bars() as progress:
         folder = run_study(study, home(), progress, versions)
     record = load_record(folder)
-    page = write_report(folder)
-    out.print("On test rows, with 95% intervals over blocks of quarters:")
+    tell_analysts(record)
+    conclude(record, folder)
+
+
+def tell_analysts(record: "RunRecord") -> None:
+    """Print the analysts' first figures."""
+    rows = "rows that were trained on" if record.verdict.startswith("Memory") else "test rows"
+    out.print(f"On {rows}, with 95% intervals over blocks of quarters:")
     table = Table(box=None)
     table.add_column("analyst", no_wrap=True)
     for column in ("rank IC", "accuracy", "always up"):
@@ -128,14 +153,27 @@ def _run(path: Path, overrides: list[str] | None, data_of: str = "") -> None:
             f"{card.rise_share:.1%}",
         )
     out.print(table)
-    conclude(record, page)
 
 
-def conclude(record: "RunRecord", page: Path) -> None:
-    """Print what to know before the figures, the verdict and where the report is."""
-    for warning in record.warnings:
+def conclude(record: "RunRecord", folder: Path) -> None:
+    """Write the report; print what to know before the figures, the verdict, how often was tried, and the page."""
+    from alfred.experiments.counting import counted, recount, spent
+    from alfred.report.audit import warnings
+    from alfred.report.page import write_report
+
+    problem = recount(home(), folder, record)
+    found = counted(folder, record)
+    page = write_report(folder)
+    looked = () if found is None else spent(found, record.digest)
+    for warning in (*looked, *warnings(record), *([problem] if problem else [])):
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     out.print(f"[bold]{escape(record.verdict)}[/]", soft_wrap=True)
+    if found is not None:
+        vault = f"; what became known after {found.sealed_after[:10]} is sealed" if found.sealed_after else ""
+        counts = f"{found.count:,} trial{'s' * (found.count != 1)}"
+        out.print(f"The family {found.family} has had {counts}{vault}.", markup=False, soft_wrap=True)
+    if record.audit is not None:
+        out.print(f"Audit: {record.audit.summary} More by: alfred audit", markup=False, soft_wrap=True)
     out.print(f"Report: {page}", markup=False, soft_wrap=True)
 
 

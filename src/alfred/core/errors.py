@@ -21,6 +21,10 @@ class LeakError(AlfredError, ValueError):
     """Going on would let a later date, or a held-out row, influence an earlier result."""
 
 
+class AuditError(AlfredError, ValueError):
+    """The audit found that a result cannot be believed."""
+
+
 class MissingExtraError(AlfredError, ImportError):
     """An optional library is needed; the message names the extra that installs it."""
 

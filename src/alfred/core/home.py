@@ -1,15 +1,16 @@
 """Where Alfred keeps things: one folder, `ALFRED_HOME`, by default `alfred-home` in the current folder.
 
 The lake may lie elsewhere, on a disk or an object store that several machines share: `ALFRED_LAKE` names its folder or
-URL.
+URL. So may the tracking data: `ALFRED_TRACKING_URI` names a server or a database.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 VARIABLE = "ALFRED_HOME"
 LAKE_VARIABLE = "ALFRED_LAKE"
+TRACKING_VARIABLE = "ALFRED_TRACKING_URI"
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class Home:
     Attributes:
         root: folder of everything but, perhaps, the lake.
         shared_lake: folder or URL of a lake elsewhere; empty for the one in the folder.
+        shared_tracking: address of tracking data elsewhere, which may hold a password; empty for those in the folder.
     """
 
     root: Path
     shared_lake: str = ""
+    shared_tracking: str = field(default="", repr=False)
 
     @property
     def lake(self) -> Path | str:
@@ -45,12 +48,22 @@ class Home:
         return self.root / "runs"
 
     @property
+    def notes(self) -> Path:
+        """One folder a re-run of the notes."""
+        return self.root / "notes"
+
+    @property
     def fundamentals(self) -> Path:
         """One folder a run of the analysts of accounts."""
         return self.root / "fundamentals"
+
+    @property
+    def tracking(self) -> Path:
+        """Tracking data: what was tried, when, and what came of it."""
+        return self.root / "tracking"
 
 
 def home() -> Home:
     """The home that the environment names."""
     root = Path(os.environ.get(VARIABLE) or "alfred-home").expanduser().absolute()
-    return Home(root, os.environ.get(LAKE_VARIABLE, ""))
+    return Home(root, os.environ.get(LAKE_VARIABLE, ""), os.environ.get(TRACKING_VARIABLE, ""))

@@ -1,7 +1,8 @@
-"""Evaluation protocols: each one answers a question, and a study's baskets must fit the question it asks.
+"""Evaluation protocols: each one answers a question, and a study's baskets and folds must fit the question it asks.
 
-A split that separates tickers but not years is not offered: market and macro columns tell which quarter it is, so
-other tickers of the same quarters answer a weaker question than they seem to.
+Two of them test quarters that were trained on. They are offered because the notes asked them, and because the distance
+to the honest answers is worth seeing; their results never count as skill. Market and macro columns tell which quarter
+it is, so even other tickers of the same quarters answer a weaker question than they seem to.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,28 @@ from alfred.core.settings import suggestion
 
 DEFAULT_PROTOCOL = "other-tickers-other-years"
 
+IN_SAMPLE = "in-sample"
+SEALED = "sealed"
+
 PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
+        IN_SAMPLE: "How well does it remember the very rows that it learnt from?",
+        "other-tickers-same-years": (
+            "How well do other companies fit what was learnt, in the very quarters that it was learnt from?"
+        ),
+        "same-tickers-other-years": "Does what was learnt from some companies hold for the same companies later on?",
         "other-tickers-other-years": (
             "Does what was learnt from some companies hold for other companies in later years?"
         ),
-        "same-tickers-other-years": "Does what was learnt from some companies hold for the same companies later on?",
+        SEALED: "Does it hold in the quarters that were sealed before anyone had looked, asked once?",
     }
 )
 """Name of each protocol and the question that it answers."""
+
+SAME_YEARS = (IN_SAMPLE, "other-tickers-same-years")
+"""Protocols that test the quarters which were trained on."""
+OTHER_TICKERS = ("other-tickers-same-years", "other-tickers-other-years")
+"""Protocols that test other names than were trained on; the others of a study test the same."""
 
 
 def question(protocol: str) -> str:
@@ -53,13 +67,14 @@ def check_baskets(training: Sequence[str], evaluation: Sequence[str], protocol: 
             raise DataError(f"the {name} basket names {', '.join(twice)} more than once; name each ticker once.")
     known = {ticker.upper() for ticker in training}
     asked = {ticker.upper() for ticker in evaluation}
-    if protocol == "other-tickers-other-years" and known & asked:
+    if protocol in OTHER_TICKERS and known & asked:
         raise LeakError(
             f"the protocol {protocol} needs disjoint baskets, but both hold {', '.join(sorted(known & asked))}; "
             "take them out of one basket."
         )
-    if protocol == "same-tickers-other-years" and asked - known:
+    if protocol not in {*OTHER_TICKERS, SEALED} and asked - known:
+        others = "other-tickers-same-years" if protocol in SAME_YEARS else DEFAULT_PROTOCOL
         raise DataError(
             f"the protocol {protocol} tests tickers that were trained on, but {', '.join(sorted(asked - known))} "
-            "stand only in the evaluation basket; add them to the training basket or use other-tickers-other-years."
+            f"stand only in the evaluation basket; add them to the training basket or use {others}."
         )

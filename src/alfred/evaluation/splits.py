@@ -7,6 +7,12 @@ therefore serve the part that begins at t + h, but none that begins earlier; row
     train ......... | purged + embargo | valid .... | purged + embargo | test .... |
     0 ..   (t + h + embargo <= first of valid)      (t + h + embargo <= first of test)
 
+A protocol that tests the quarters which were trained on has one fold: validation stands last, training before it, and
+the test part is made of training quarters. `check_fold` is told the protocol, and lets no other test what was learnt.
+
+    train .................. | purged + embargo | valid .... |
+         test .............. |
+
 What companies file is known later for one than for another: such labels are purged row by row, and `check_realised`
 looks at every row.
 
@@ -23,6 +29,7 @@ from pydantic import Field, field_validator
 from alfred.core.calendar import Dates, IsoDate, day, quarter_index, quarter_name
 from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.settings import Settings
+from alfred.evaluation.protocols import DEFAULT_PROTOCOL, SAME_YEARS
 
 Positions = NDArray[np.int64]
 
@@ -71,13 +78,17 @@ class Fold:
                 raise DataError(f"a fold's {name} part must hold ascending positions, at least one, got {part}.")
 
 
-def walk_forward(dates: Dates, horizon_quarters: int, settings: SplitSettings) -> tuple[Fold, ...]:
+def walk_forward(
+    dates: Dates, horizon_quarters: int, settings: SplitSettings, protocol: str = DEFAULT_PROTOCOL
+) -> tuple[Fold, ...]:
     """Folds whose test parts lie side by side and cover every tested date once; the last may be short.
 
     Args:
         dates: (D,) decision dates, consecutive quarters. The latest may still be without a label.
         horizon_quarters: quarters from a decision date to the date of its label.
         settings: lengths of the parts, and the range to test.
+        protocol: one that tests the quarters it trained on has one fold, whose test part lies within its training
+            part; `test_quarters` and `window` then say nothing.
 
     Raises:
         ConfigError: the horizon is below 1, or no decision date lies in the range to test.
@@ -87,24 +98,41 @@ def walk_forward(dates: Dates, horizon_quarters: int, settings: SplitSettings) -
     if horizon_quarters < 1:
         raise ConfigError(f"horizon_quarters must be at least 1, got {horizon_quarters}.")
     gap = horizon_quarters + settings.embargo_quarters
+    if protocol in SAME_YEARS:
+        return (_same_years(dates, horizon_quarters, gap, settings),)
     first, stop = _test_range(dates, gap, settings)
     step = stop - first if settings.test_quarters == "all" else settings.test_quarters
     return tuple(_fold(start, min(start + step, stop), gap, settings) for start in range(first, stop, step))
 
 
-def check_fold(fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters: int = 0) -> None:
+def check_fold(
+    fold: Fold, dates: Dates, horizon_quarters: int, embargo_quarters: int = 0, protocol: str = DEFAULT_PROTOCOL
+) -> None:
     """Make sure that each part's labels are known when the next part begins.
+
+    Under a protocol that tests the quarters it trained on, that holds for training and validation, and every test
+    quarter must be one of training: a mixture would answer neither question.
 
     Args:
         fold: what to check; where it comes from does not matter.
         dates: (D,) decision dates that its positions point into.
         horizon_quarters: quarters from a decision date to the date of its label.
         embargo_quarters: quarters that must lie between, beside the horizon.
+        protocol: the question that the fold is to answer.
 
     Raises:
-        LeakError: a label is realised too late; the message names the dates.
+        LeakError: a label is realised too late, or a test quarter is not one that the protocol tests; the message names
+            the dates.
     """
-    parts = (("training", fold.train, "validation", fold.valid), ("validation", fold.valid, "test", fold.test))
+    parts = [("training", fold.train, "validation", fold.valid), ("validation", fold.valid, "test", fold.test)]
+    if protocol in SAME_YEARS:
+        strange = np.setdiff1d(fold.test, fold.train)
+        if strange.size:
+            raise LeakError(
+                f"the protocol {protocol} tests the quarters that were trained on, but {dates[strange[0]]} was not "
+                f"({len(strange)} such test dates); test training quarters, or name another protocol."
+            )
+        parts = parts[:1]
     for name, part, next_name, next_part in parts:
         last, first = dates[part].max(), dates[next_part].min()
         quarters = quarter_index(np.array([last, first]))
@@ -193,4 +221,31 @@ def _fold(start: int, stop: int, gap: int, settings: SplitSettings) -> Fold:
         train=np.arange(train_start, train_stop, dtype=np.int64),
         valid=np.arange(valid_start, valid_stop, dtype=np.int64),
         test=np.arange(start, stop, dtype=np.int64),
+    )
+
+
+def _same_years(dates: Dates, horizon_quarters: int, gap: int, settings: SplitSettings) -> Fold:
+    """The fold whose test part lies within its training part."""
+    stop = len(dates)
+    if settings.test_last is not None:
+        stop = int(np.searchsorted(dates, day(settings.test_last), side="right"))
+    labelled = min(stop, len(dates) - horizon_quarters)
+    valid_start = labelled - settings.valid_quarters
+    train_stop = valid_start - gap + 1
+    first = 0 if settings.test_first is None else int(np.searchsorted(dates, day(settings.test_first)))
+    if train_stop < settings.min_train_quarters:
+        raise DataError(
+            f"training and testing the same quarters needs {settings.min_train_quarters} to train, {gap - 1} purged or "
+            f"embargoed and {settings.valid_quarters} to validate, all with labels, but there are {max(labelled, 0)}; "
+            "use longer history or lower min_train_quarters or valid_quarters."
+        )
+    if first >= train_stop:
+        raise ConfigError(
+            f"there is no training quarter to test from {settings.test_first} on; training ends with "
+            f"{dates[train_stop - 1]}."
+        )
+    return Fold(
+        train=np.arange(train_stop, dtype=np.int64),
+        valid=np.arange(valid_start, labelled, dtype=np.int64),
+        test=np.arange(first, train_stop, dtype=np.int64),
     )

@@ -7,7 +7,7 @@ forecasts.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,19 +19,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from alfred.analysts import AnalystSpec
 from alfred.core.contracts import EPS_AHEAD
-from alfred.core.errors import DataError, LeakError
+from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
-from alfred.evaluation.protocols import question
+from alfred.evaluation.protocols import SAME_YEARS, question
 from alfred.evaluation.relative import RelativeError, relative_errors
 from alfred.evaluation.splits import walk_forward
+from alfred.experiments import counting
 from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk
-from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
-from alfred.experiments.record import LeftOut
+from alfred.experiments.prepared import Inputs, Prepared, prepare, read_inputs, run_digest
+from alfred.experiments.record import LeftOut, TrialCount
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import NAIVE, Study
+from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.panel.anchors import with_anchors
 from alfred.panel.build import sources_of
 from alfred.panel.fundamental_labels import FundamentalLabel, fundamental_label
@@ -49,6 +51,7 @@ class FundamentalRecord:
         left_out: labels that the data do not allow, and why.
         warnings: what a reader must know before any figure.
         versions: of the lake's tables.
+        trials: how often the study's family has tried, this run included.
     """
 
     study: str
@@ -63,6 +66,7 @@ class FundamentalRecord:
     evaluation_basket: tuple[str, ...]
     versions: dict[str, int]
     settings: dict[str, Any]
+    trials: TrialCount | None = None
 
 
 _ADAPTER = TypeAdapter(FundamentalRecord)
@@ -75,16 +79,42 @@ def run_fundamentals(study: Study, home: Home, progress: Progress | None = None)
         The run's folder.
 
     Raises:
+        ConfigError: the study's protocol tests the quarters that it trains on.
+        FetchError: the trials cannot be counted, because the tracking data cannot be reached.
         DataError: the data hold none of the labels, or too few quarters of them for the study's folds.
     """
     progress = progress or Silent()
+    if study.universe.protocol in SAME_YEARS:
+        raise ConfigError(
+            f"accounts are forecast for other years only, but the protocol is {study.universe.protocol}; name "
+            "same-tickers-other-years or other-tickers-other-years."
+        )
     progress.say("data and panel")
     inputs = read_inputs(study, home)
     digest = run_digest(study, inputs)
+    ledger, trials = TrialLedger.open(home), counting.trials_of_accounts(study, inputs, digest)
     folder = home.fundamentals / f"{study.name}-{digest[:10]}"
     if (folder / RECORD).is_file():
         progress.say(f"this was finished before, with the same data and code: {folder}")
+        _tell(ledger, [trial for trial in trials if not ledger.has_finished(trial)], load_fundamentals(folder)[0])
         return folder
+    begun = counting.begin(ledger, trials)
+    keys = [trial.key for trial in begun]
+    with on_trial(ledger, begun):
+        record = _run(study, home, inputs, digest=digest, folder=folder, keys=keys, progress=progress)
+    _tell(ledger, begun, record)
+    return folder
+
+
+def _tell(ledger: TrialLedger, trials: Sequence[Trial], record: FundamentalRecord) -> None:
+    for trial in counting.begin(ledger, trials):
+        entry = trial.analyst.removesuffix(f" ({counting.ACCOUNTS})")
+        ledger.finish(trial, counting.accounts_figures(record.errors, entry))
+
+
+def _run(
+    study: Study, home: Home, inputs: Inputs, *, digest: str, folder: Path, keys: Sequence[str], progress: Progress
+) -> FundamentalRecord:
     prepared = prepare(study, home, inputs)
     progress.say("labels of accounts")
     labels, left_out = _labels(study, prepared)
@@ -103,13 +133,14 @@ def run_fundamentals(study: Study, home: Home, progress: Progress | None = None)
         evaluation_basket=inputs.baskets.evaluation,
         versions=dict(inputs.market.view.versions),
         settings=study.model_dump(mode="json"),
+        trials=counting.count(home, study.counted_as, keys),
     )
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as scratch:
         forecasts.write_parquet(scratch / "forecasts.parquet")
         (scratch / "study.toml").write_text(study.toml(), encoding="utf-8")
         (scratch / RECORD).write_bytes(_ADAPTER.dump_json(record, indent=2) + b"\n")
-    return folder
+    return record
 
 
 def load_fundamentals(folder: Path) -> tuple[FundamentalRecord, pl.DataFrame]:

@@ -1,15 +1,24 @@
 """All runs' analysts in one table, with the notes' columns: what each is, how it did, what it cost."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from alfred.analysts import AnalystSpec, describe
+from alfred.core.contracts import Interval
 from alfred.core.errors import AlfredError, ConfigError
 from alfred.core.home import Home
 from alfred.core.settings import suggestion
-from alfred.evaluation.contracts import Scorecard
+from alfred.evaluation.contracts import Figure, Scorecard
 from alfred.experiments.record import Efficiency, RunRecord, load_record
+from alfred.experiments.runs import find_run
 from alfred.experiments.study import entry_name
+
+FIGURES = {
+    "eval_loss": "loss", "mae": "mae", "pearson": "pearson", "r2": "r2", "sign_accuracy": "sign_accuracy",
+    "rank_ic": "rank_ic",
+}  # fmt: skip
+"""Columns that come with intervals, and what the scorecard calls them."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +29,10 @@ class Experiment:
         run, created_at: the run's folder name and instant.
         analyst: entry of the run's study.
         model: its preset; likewise quarters (sequence length), size and layers, which are None where it has none.
+        protocol: the question it answers; figures of "in-sample" and of "other-tickers-same-years" show memory.
         label, loss: what it forecasts, and the loss in which `eval_loss` is; losses of two names do not compare.
         seeds, folds: how many of each.
+        seed_values: the seeds themselves, "0 1 2"; empty for an analyst whose forecasts do not depend on chance.
         test_quarters, test_rows: size of the test sample.
         eval_loss, mae, pearson, r2, sign_accuracy, accuracy: as in the scorecard.
         rise_share: the accuracy of "always up".
@@ -29,6 +40,8 @@ class Experiment:
         skilled: whether the run's verdict grants skill.
         parameters, seconds, seconds_per_epoch, samples_per_second, seconds_to_best, peak_memory_mb, energy_joules: as
             in `Efficiency`.
+        figures: those of `FIGURES` by column, with intervals over quarters and seeds, and beside the naive forecast in
+            the same loss on the same rows; no column itself.
     """
 
     run: str
@@ -38,6 +51,7 @@ class Experiment:
     quarters: int | None
     size: int | None
     layers: int | None
+    protocol: str
     label: str
     loss: str
     seeds: int
@@ -62,10 +76,35 @@ class Experiment:
     seconds_to_best: float | None = None
     peak_memory_mb: float | None = None
     energy_joules: float | None = None
+    seed_values: str = ""
+    figures: Mapping[str, Figure] = field(default_factory=dict, repr=False)
+
+    def cells(self) -> dict[str, Any]:
+        """All `COLUMNS`. After the attributes come the figures' ends: `mae_lower` and `mae_upper` over quarters,
+        `mae_seeds_lower` and `mae_seeds_upper` over seeds, and `mae_less_naive`, the difference to the naive forecast,
+        with its ends over quarters. None where there is none.
+        """
+        row = dict.fromkeys(COLUMNS) | {name: getattr(self, name) for name in _ATTRIBUTES}
+        for name in FIGURES:
+            found = self.figures.get(name)
+            if found is None:
+                continue
+            row |= _ends(name, found.over_quarters) | _ends(f"{name}_seeds", found.over_seeds)
+            row |= {f"{name}_less_naive": found.difference}
+            row |= _ends(f"{name}_less_naive", found.difference_over_quarters)
+        return row
 
 
-COLUMNS = tuple(field.name for field in fields(Experiment))
-SMALLEST_FIRST = ("eval_loss", "mae", *COLUMNS[COLUMNS.index("parameters") :])
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    ends = (None, None) if interval is None else (interval.lower, interval.upper)
+    return dict(zip((f"{name}_lower", f"{name}_upper"), ends, strict=True))
+
+
+_ATTRIBUTES = tuple(one.name for one in fields(Experiment) if one.name != "figures")
+_ENDS = ("_lower", "_upper", "_seeds_lower", "_seeds_upper", "_less_naive", "_less_naive_lower", "_less_naive_upper")
+COLUMNS = tuple(dict.fromkeys((*_ATTRIBUTES, *(f"{name}{end}" for name in FIGURES for end in _ENDS))))
+_COSTS = _ATTRIBUTES[_ATTRIBUTES.index("parameters") : _ATTRIBUTES.index("seed_values")]
+SMALLEST_FIRST = (*_COSTS, *(f"{name}{end}" for name in ("eval_loss", "mae") for end in ("", *_ENDS)))
 """Columns in which less is better; texts begin with the first letter, all other columns with the largest value."""
 
 
@@ -82,21 +121,40 @@ class Listing:
         Raises:
             ConfigError: there is no such column.
         """
-        name = column.replace("-", "_")
-        if name not in COLUMNS:
-            raise ConfigError(f"there is no column {column!r} to sort by; {suggestion(name, COLUMNS)}")
-        known = [one for one in self.experiments if getattr(one, name) is not None]
-        absent = [one for one in self.experiments if getattr(one, name) is None]
-        text = any(isinstance(getattr(one, name), str) for one in known)
-        ascending = text or name in SMALLEST_FIRST
-        return (*sorted(known, key=lambda one: getattr(one, name), reverse=not ascending), *absent)
+        name = column_named(column)
+        cells = [(one.cells()[name], one) for one in self.experiments]
+        known = [(cell, one) for cell, one in cells if cell is not None]
+        ascending = name in SMALLEST_FIRST or any(isinstance(cell, str) for cell, _ in known)
+        best = sorted(known, key=lambda pair: pair[0], reverse=not ascending)
+        return (*(one for _, one in best), *(one for cell, one in cells if cell is None))
 
 
-def list_experiments(home: Home) -> Listing:
-    """Every analyst of every finished run."""
+def column_named(text: str) -> str:
+    """The column of that name, in which hyphens stand for underscores.
+
+    Raises:
+        ConfigError: there is none; the message suggests the nearest.
+    """
+    name = text.replace("-", "_")
+    if name not in COLUMNS:
+        raise ConfigError(f"there is no column {text!r}; {suggestion(name, COLUMNS)}")
+    return name
+
+
+def list_experiments(home: Home, run: str = "") -> Listing:
+    """Every analyst of every finished run, or of one.
+
+    Args:
+        home: where runs are kept.
+        run: a folder, a run's folder name or the beginning of one, or "latest"; empty for all.
+
+    Raises:
+        ConfigError: there is no such run, or several begin so.
+    """
     found: list[Experiment] = []
     unreadable = []
-    for path in sorted(home.runs.glob("*/run.json"), key=lambda path: (path.stat().st_mtime, path), reverse=True):
+    paths = [find_run(home, run) / "run.json"] if run else home.runs.glob("*/run.json")
+    for path in sorted(paths, key=lambda path: (path.stat().st_mtime, path), reverse=True):
         name = path.parent.name
         try:
             record = load_record(path.parent)
@@ -112,8 +170,9 @@ def list_experiments(home: Home) -> Listing:
 def _experiment(
     run: str, record: RunRecord, card: Scorecard, specs: dict[str, AnalystSpec], cost: Efficiency | None
 ) -> Experiment:
-    values = {figure.name: figure.value for figure in card.figures}
-    ic = next((figure.over_quarters for figure in card.figures if figure.name == "rank_ic"), None)
+    by_name = {figure.name: figure for figure in card.figures}
+    values = {name: figure.value for name, figure in by_name.items()}
+    ic = by_name["rank_ic"].over_quarters if "rank_ic" in by_name else None
     spent: dict[str, Any] = {}
     if cost is not None:
         spent = {name: getattr(cost, name) for name in ("parameters", "seconds", "seconds_per_epoch")}
@@ -125,6 +184,7 @@ def _experiment(
         analyst=card.analyst,
         model=card.analyst.partition(":")[0],
         **_options(specs.get(card.analyst)),
+        protocol=record.protocol,
         label=card.target,
         loss=card.loss,
         seeds=card.seeds,
@@ -142,8 +202,14 @@ def _experiment(
         rank_ic_lower=None if ic is None else ic.lower,
         rank_ic_upper=None if ic is None else ic.upper,
         skilled=card.skilled,
+        seed_values=_seeds_of(specs.get(card.analyst), record),
+        figures={column: by_name[name] for column, name in FIGURES.items() if name in by_name},
         **spent,
     )
+
+
+def _seeds_of(spec: AnalystSpec | None, record: RunRecord) -> str:
+    return " ".join(map(str, record.seeds)) if spec is not None and describe(spec.name).uses_seed else ""
 
 
 def _specs(record: RunRecord) -> dict[str, AnalystSpec]:

@@ -96,13 +96,19 @@ class Market:
         return series_bars(self.index_name, self.index)
 
 
-def read_market(lake: Lake, settings: DataSettings, versions: Mapping[str, int] | None = None) -> Market:
+def read_market(
+    lake: Lake,
+    settings: DataSettings,
+    versions: Mapping[str, int] | None = None,
+    sealed_after: dt.datetime | None = None,
+) -> Market:
     """Read the study's span; data that come with a package are brought into the lake first.
 
     Args:
         lake: where to read.
         settings: provider and span.
         versions: table versions to read, as a run recorded them; default the current ones.
+        sealed_after: last instant that may be seen, where a vault is sealed; nothing that became known later is read.
 
     Raises:
         DataError: the provider has no bars in the span.
@@ -110,6 +116,7 @@ def read_market(lake: Lake, settings: DataSettings, versions: Mapping[str, int] 
     description = provider(settings.provider).DESCRIPTION
     ensure(lake, settings.provider)
     until = dt.datetime.now(dt.UTC) if settings.until is None else _end_of(settings.until)
+    until = until if sealed_after is None else min(until, sealed_after)
     view = lake.asof(until, versions)
     first = dt.date.min if settings.since is None else dt.date.fromisoformat(settings.since)
     bars = view.bars(source=settings.provider).filter(pl.col("date") >= first)
@@ -165,8 +172,7 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
     """
     if settings.scan is not None:
         wish = settings.scan
-        known = market.bars.filter(pl.col("known_at") <= _end_of(wish.as_of))
-        bars = bar_matrix(known)
+        bars = bar_matrix(known_on(market, wish.as_of))
         first = scan(bars, wish.training_start, wish.n, exclude=(wish.evaluation_start,)).symbols
         baskets = Baskets(first, scan(bars, wish.evaluation_start, wish.n, exclude=first).symbols)
     elif settings.baskets is not None:
@@ -180,6 +186,11 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
     if absent:
         raise DataError(f"there are no bars for {', '.join(absent)}; the data hold {', '.join(sorted(there))}.")
     return baskets
+
+
+def known_on(market: Market, day_of_choice: str) -> pl.DataFrame:
+    """Bars that were known on a day (ISO)."""
+    return market.bars.filter(pl.col("known_at") <= _end_of(day_of_choice))
 
 
 def _end_of(text: str) -> dt.datetime:

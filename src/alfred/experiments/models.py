@@ -20,12 +20,14 @@ from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.version import __version__
 from alfred.evaluation.scorecard import point_values
+from alfred.experiments import counting
 from alfred.experiments.fitting import device_for
-from alfred.experiments.prepared import Prepared, prepare
+from alfred.experiments.prepared import Prepared, prepare, run_digest
 from alfred.experiments.record import FoldSummary
 from alfred.experiments.run import run_study, walk_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import Study, entry_name, judged_loss, target_of
+from alfred.experiments.trials import TrialLedger, on_trial
 from alfred.experiments.walkforward import Kept, WalkForward, fold_summary
 from alfred.training.losses import original_row_losses
 from alfred.training.meter import metered
@@ -97,6 +99,7 @@ def train_model(study: Study, home: Home, progress: Progress | None = None) -> t
         The model, and whether it had been trained before with the same words, data and code.
 
     Raises:
+        FetchError: the trial cannot be counted, because the tracking data cannot be reached.
         AlfredError: the data, baskets or periods do not allow what the study asks for.
     """
     progress = progress or Silent()
@@ -107,7 +110,18 @@ def train_model(study: Study, home: Home, progress: Progress | None = None) -> t
     def compute(folder: Path) -> None:
         _train(study, prepared, walk, folder, progress)
 
-    return Stages(home.models).run(*_place(study, walk), compute, Model.load)
+    stages, place = Stages(home.models), _place(study, walk)
+    ledger = TrialLedger.open(home)
+    digest = run_digest(study, prepared.inputs)
+    trials = counting.trials_of(study, prepared.inputs, digest, study.universe.protocol)
+    if stages.find(*place) is not None and all(ledger.has_finished(trial) for trial in trials):
+        return stages.run(*place, compute, Model.load)
+    begun = counting.begin(ledger, trials)
+    with on_trial(ledger, begun):
+        model, before = stages.run(*place, compute, Model.load)
+    for trial in begun:
+        ledger.finish(trial, {f"validation.{name}": value for name, value in model.record.validation.items()})
+    return model, before
 
 
 def find_model(study: Study, home: Home) -> Model | None:

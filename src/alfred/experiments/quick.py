@@ -99,6 +99,8 @@ class Words(Settings):
         form["analysts"] = [{"name": self.preset, "untrained": untrained, **given}]
         form["seeds"] = [self.seed]
         form["splits"]["test_quarters"] = "all"
+        # All that is tried by words on one provider's data counts together, whatever the model is called.
+        form["family"] = f"single-{self.provider or form['data']['provider']}"
         if self.tickers is not None:
             form["universe"] = {"baskets": str(self.tickers.absolute())}
         elif self.provider not in {None, form["data"]["provider"]}:

@@ -22,6 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.errors import DataError
+from alfred.evaluation.audit import Audit
 from alfred.evaluation.contracts import Scorecard
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
@@ -37,7 +38,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What was read: provider, table versions of the lake, span, and what is missing."""
+    """What was read: provider, table versions of the lake, span, and what is missing.
+
+    `known_until` is when the last price became known, in ISO form.
+    """
 
     provider: str
     note: str
@@ -47,6 +51,7 @@ class DataSummary:
     symbols: int
     sessions: int
     missing: tuple[LeftOut, ...] = ()
+    known_until: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,8 +140,57 @@ class StageTiming:
 
 
 @dataclass(frozen=True)
+class Unsealing:
+    """One opening of a family's vault.
+
+    Attributes:
+        number: 1 for the first, which is the only one that tests anything.
+        study, digest: name of the study and digest of the run.
+        opened_at, finished_at: instants in ISO form; without the second it has no result.
+        verdict: the run's.
+        run: name of the run's folder.
+    """
+
+    number: int
+    study: str
+    digest: str
+    opened_at: str
+    finished_at: str = ""
+    verdict: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class TrialCount:
+    """How often a family of studies has tried, this run included.
+
+    Attributes:
+        family: of studies.
+        count: trials, in whichever state.
+        finished, failed, unfinished: by state; those unfinished run, were stopped by the user, or were killed.
+        sealed_after: last instant of the data that the family may see, in ISO form; empty without a vault.
+        unsealed: every opening of the vault.
+        counted_at: instant of the count.
+        effective: independent tries that the finished trials' strategies amount to, by the correlation of their
+            quarterly returns; None where fewer than 3 quarters are common to them.
+        sharpe_variance: of those strategies' Sharpe ratios of one session; None likewise, or of fewer than 2.
+    """
+
+    family: str
+    count: int
+    finished: int
+    failed: int
+    unfinished: int
+    sealed_after: str = ""
+    unsealed: tuple[Unsealing, ...] = ()
+    counted_at: str = ""
+    effective: float | None = None
+    sharpe_variance: float | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
-    """Everything a run found out, beside its tables."""
+    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited."""
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
@@ -163,6 +217,8 @@ class RunRecord:
     cost_bps: float
     execution: str
     peak_memory_mb: float
+    trials: TrialCount | None = None
+    audit: Audit | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

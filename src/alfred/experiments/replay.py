@@ -1,5 +1,6 @@
 """The notes' backtests on the forecasts of a finished run."""
 
+import datetime as dt
 from pathlib import Path
 
 from alfred.backtest.contracts import AccountStatistics
@@ -44,7 +45,8 @@ def replay(
     target = next(card.target for card in record.scorecards if card.analyst == analyst)
     if reason := why_not_traded(analyst, target, strategy):
         raise ConfigError(f"{reason}; choose another analyst or strategy.")
-    market = read_market(Lake(home.lake), study.data, record.data.versions)
+    shown = dt.datetime.fromisoformat(record.data.known_until) if record.data.known_until else None
+    market = read_market(Lake(home.lake), study.data, record.data.versions, shown)
     bars, index = account_bars(market, readings.symbols, forecasts, study.backtest.execution.lag_sessions)
     settings, seed = study.backtest, study.evaluation.seed
     done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)

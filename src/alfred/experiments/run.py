@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,14 +22,19 @@ from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
+from alfred.evaluation.audit import examine
 from alfred.evaluation.contracts import Scorecard
-from alfred.evaluation.protocols import question
+from alfred.evaluation.memory import as_memory, memory_verdict
+from alfred.evaluation.protocols import SAME_YEARS, SEALED, question
 from alfred.evaluation.scorecard import quarter_table, scorecard
 from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import judged, overall_verdict
+from alfred.experiments import counting
+from alfred.experiments.audit import Results, evidence_of, require_clean
+from alfred.experiments.deflated import deflated_ratios
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
-from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
+from alfred.experiments.prepared import Inputs, Prepared, prepare, read_inputs, run_digest
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
@@ -37,9 +43,12 @@ from alfred.experiments.record import (
     RunRecord,
     StageTiming,
     dump_record,
+    load_record,
 )
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import NAIVE, Study, entry_name, judged_loss, target_of
+from alfred.experiments.trials import Trial, TrialLedger, on_trial
+from alfred.experiments.vault import Opening
 from alfred.experiments.walkforward import Fit, Kept, WalkForward, curve_rows, fold_summary
 from alfred.panel.catalogue import catalogue
 from alfred.panel.labels import STOPPED_PRICES
@@ -49,6 +58,10 @@ from alfred.training.compute import device_of
 from alfred.training.losses import original_row_losses
 from alfred.training.meter import process_peak_mb
 from alfred.universe.baskets import Baskets
+
+ASKED_ONCE = "Asked once, of quarters that had been sealed before anyone looked."
+SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
+"""Columns that tell how large a company was."""
 
 
 @dataclass
@@ -72,7 +85,9 @@ def run_study(
     home: Home,
     progress: Progress | None = None,
     versions: Mapping[str, int] | None = None,
+    *,
     kept: Kept | None = None,
+    opening: Opening | None = None,
 ) -> Path:
     """Run a study, or take it up where an earlier run stopped.
 
@@ -85,52 +100,111 @@ def run_study(
         progress: hears how far it is.
         versions: versions of the lake's tables to read, as an earlier run recorded them; default the current ones.
         kept: an analyst of the study that has learnt before and is to forecast as it is.
+        opening: the right to look into the vault (see `alfred.experiments.unseal`); default what is sealed stays so.
 
     Returns:
         The run's folder, with the files that `alfred.experiments.record` lists.
 
     Raises:
+        FetchError: the trials cannot be counted, because the tracking data cannot be reached.
         AlfredError: the data, baskets or periods do not allow what the study asks for.
     """
     progress = progress or Silent()
     clock = _Clock(progress, [])
     clock.start("data")
-    inputs = read_inputs(study, home, versions)
-    market, baskets = inputs.market, inputs.baskets
+    inputs = read_inputs(study, home, versions, None if opening is None else opening.vault)
     clock.stop("data")
-    digest = run_digest(study, inputs)
+    protocol = study.universe.protocol if opening is None else SEALED
+    digest = digest_of(run_digest(study, inputs), protocol)
     if kept is not None:
         digest = digest_of(digest, kept.digest)
     folder = home.runs / f"{study.name}-{digest[:10]}"
-    if (folder / "run.json").is_file():
+    trials = counting.trials_of(study, inputs, digest, protocol)
+    if (folder / "run.json").is_file() and opening is None:
         progress.say(f"this study was finished before, with the same data and code: {folder}")
+        counting.catch_up(TrialLedger.open(home), trials, folder, load_record(folder))
         return folder
 
     clock.start("panel")
     prepared = prepare(study, home, inputs)
-    panel = prepared.panel
     clock.stop("panel", prepared.resumed)
     walk = walk_of(study, prepared, home, kept)
+    with nullcontext() if opening is None else opening.taken(digest):
+        ledger = TrialLedger.open(home)
+        if (folder / "run.json").is_file():
+            record = load_record(folder)
+            counting.catch_up(ledger, trials, folder, record)
+        else:
+            begun = counting.begin(ledger, trials)
+            with on_trial(ledger, begun):
+                asked = _Asked(study, home, prepared, walk, digest, protocol, begun)
+                record = _evaluate(asked, folder, clock)
+            counting.finish(ledger, begun, folder, record)
+        if opening is not None:
+            opening.finish(record.verdict, folder.name)
+    return folder
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be evaluated: the study, all that was prepared for it, and what the run is called."""
+
+    study: Study
+    home: Home
+    prepared: Prepared
+    walk: WalkForward
+    digest: str
+    protocol: str
+    trials: tuple[Trial, ...]
+
+    @property
+    def question(self) -> str:
+        """In words."""
+        own = question(self.study.universe.protocol)
+        return f"{own} {ASKED_ONCE}" if self.protocol == SEALED else own
+
+
+def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
+    """Fit, forecast, judge and trade, and write the run's folder."""
+    study, walk, panel = asked.study, asked.walk, asked.prepared.panel
+    market, baskets = asked.prepared.inputs.market, asked.prepared.inputs.baskets
     specs = with_naive(study.analysts)
     fits, forecasts = _forecasts(walk, specs, study.seeds, clock)
 
     clock.start("evaluation")
-    scorecards = _scorecards(study, specs, forecasts)
+    scorecards = as_memory(_scorecards(study, specs, forecasts), asked.protocol)
     clock.stop("evaluation")
     clock.start("backtest")
     portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
     clock.stop("backtest")
+    clock.start("audit")
+    curves = curve_rows(fits)
+    counted = counting.count(asked.home, study.counted_as, [trial.key for trial in asked.trials])
+    results = Results(
+        specs,
+        forecasts,
+        curves,
+        portfolios.accounts,
+        portfolios.ledger,
+        scorecards,
+        portfolios.results,
+        trials=counted.count,
+        deflated=deflated_ratios(portfolios.results, portfolios.accounts, counted),
+    )
+    audit = examine(evidence_of(study, asked.prepared, walk, results))
+    require_clean(audit)
+    clock.stop("audit")
 
     record = RunRecord(
         study=study.name,
-        digest=digest,
+        digest=asked.digest,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         alfred_version=__version__,
-        protocol=study.universe.protocol,
-        question=question(study.universe.protocol),
-        verdict=overall_verdict(scorecards),
+        protocol=asked.protocol,
+        question=asked.question,
+        verdict=_verdict(scorecards, asked.protocol),
         warnings=_warnings(market, walk, portfolios),
-        data=_data_summary(market, study),
+        data=_data_summary(asked.prepared.inputs, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
         panel=_panel_summary(study, panel, walk.panel_digest),
@@ -145,8 +219,11 @@ def run_study(
         cost_bps=study.backtest.costs.cost_bps,
         execution=_execution(study),
         peak_memory_mb=process_peak_mb(),
+        trials=counted,
+        audit=audit,
     )
-    return _write(folder, study, record, forecasts=forecasts, curves=curve_rows(fits), found=portfolios)
+    _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios)
+    return record
 
 
 def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = None) -> WalkForward:
@@ -156,7 +233,7 @@ def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = No
         ConfigError, DataError: the panel, data or device do not allow what the study asks for.
     """
     panel, baskets = prepared.panel, prepared.inputs.baskets
-    folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits)
+    folds = walk_forward(panel.dates, study.panel.horizon_quarters, study.splits, study.universe.protocol)
     _check_before_training(study, prepared.inputs.market, panel, folds, baskets)
     return WalkForward(
         panel,
@@ -168,6 +245,7 @@ def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = No
         study.train,
         Stages(home.stages),
         kept,
+        study.universe.protocol,
     )
 
 
@@ -241,11 +319,13 @@ def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFr
 def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
     """What a reader must know before any figure."""
     found = []
-    if market.description.survivors_only:
+    if walk.protocol in SAME_YEARS:
         found.append(
-            "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and "
-            "the share of rising quarters are higher than an investor of the time could have expected."
+            "Memory: the quarters tested here were trained on. Every figure shows what was remembered, and no account "
+            "below could have been run."
         )
+    if market.description.survivors_only:
+        found.append(survivorship(walk.panel.features))
     levels = [name for name in walk.panel.features if catalogue()[name].is_level]
     if levels and not market.levels_usable:
         found.append(
@@ -280,7 +360,27 @@ def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tupl
     return tuple(found)
 
 
-def _data_summary(market: Market, study: Study) -> DataSummary:
+def _verdict(scorecards: Sequence[Scorecard], protocol: str) -> str:
+    return memory_verdict(scorecards, protocol) if protocol in SAME_YEARS else overall_verdict(scorecards)
+
+
+def survivorship(columns: Sequence[str]) -> str:
+    """The warning over results on names that were chosen at the end of the data, on these columns."""
+    text = (
+        "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and the "
+        "share of rising quarters are higher than an investor of the time could have expected."
+    )
+    sizes = [name for name in SIZE_COLUMNS if name in columns]
+    if not sizes:
+        return text
+    return (
+        f"{text} So is the rank IC of whoever learns from {', '.join(sizes)}: a company that was small and stands in a "
+        "later list of large ones has grown. Leave these columns out (panel.exclude) before believing it."
+    )
+
+
+def _data_summary(inputs: Inputs, study: Study) -> DataSummary:
+    market = inputs.market
     empty = [name for name in ("open", "high", "low", "volume") if market.bars[name].null_count() == len(market.bars)]
     return DataSummary(
         provider=study.data.provider,
@@ -290,6 +390,7 @@ def _data_summary(market: Market, study: Study) -> DataSummary:
         last=str(market.bars["date"].max()),
         symbols=market.bars["symbol"].n_unique(),
         sessions=market.bars["date"].n_unique(),
+        known_until=inputs.seen_until,
         missing=tuple(LeftOut(name, "the provider has none; features that need it are missing") for name in empty),
     )
 
@@ -361,7 +462,7 @@ def _environment() -> dict[str, str]:
 
 def _write(
     folder: Path, study: Study, record: RunRecord, *, forecasts: pl.DataFrame, curves: pl.DataFrame, found: Portfolios
-) -> Path:
+) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as scratch:
         forecasts.write_parquet(scratch / "forecasts.parquet")
@@ -371,4 +472,3 @@ def _write(
         found.ledger.write_parquet(scratch / "ledger.parquet")
         (scratch / "study.toml").write_text(study.toml(), encoding="utf-8")
         (scratch / "run.json").write_text(dump_record(record), encoding="utf-8")
-    return folder

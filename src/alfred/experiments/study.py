@@ -18,7 +18,7 @@ from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
 from alfred.core.settings import Settings, suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
-from alfred.evaluation.protocols import DEFAULT_PROTOCOL, check_baskets, question
+from alfred.evaluation.protocols import DEFAULT_PROTOCOL, OTHER_TICKERS, SEALED, check_baskets, question
 from alfred.evaluation.splits import SplitSettings
 from alfred.experiments.fundamental_settings import FundamentalSettings
 from alfred.lake.ingest import PROVIDERS
@@ -82,13 +82,15 @@ class UniverseSettings(Settings):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         question(self.protocol)
+        if self.protocol == SEALED:
+            raise ValueError("sealed is no study's protocol; `alfred unseal` asks any study's question of the vault")
         ways = [name for name in ("training", "baskets", "scan") if getattr(self, name)]
         if len(ways) != 1:
             got = " and ".join(ways) or "none of them"
             raise ValueError(f"give the names by exactly one of training, baskets or scan, got {got}")
         if self.evaluation and not self.training:
             raise ValueError(f"evaluation names go with training names; the {ways[0]} brings its own evaluation basket")
-        if self.scan is not None and self.protocol != DEFAULT_PROTOCOL:
+        if self.scan is not None and self.protocol not in OTHER_TICKERS:
             raise ValueError(f"a scan chooses two disjoint baskets; for {self.protocol} name the training basket")
         if self.training:
             baskets = self.fit(Baskets(self.training, self.evaluation))
@@ -97,7 +99,7 @@ class UniverseSettings(Settings):
 
     def fit(self, baskets: Baskets) -> Baskets:
         """The baskets as the protocol uses them: without an evaluation basket it may test the training names."""
-        same = not baskets.evaluation and self.protocol != DEFAULT_PROTOCOL
+        same = not baskets.evaluation and self.protocol not in OTHER_TICKERS
         return Baskets(baskets.training, baskets.training) if same else baskets
 
 
@@ -125,6 +127,14 @@ class Study(Settings):
     """Everything that determines a run's results."""
 
     name: str = Field(default="study", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="names the run's folder")
+    family: str = Field(
+        default="",
+        pattern=r"^([a-z0-9][a-z0-9_-]*)?$",
+        description="studies that are tries at one question share it, and are counted together; default the name",
+    )
+    vault_quarters: int = Field(
+        default=0, ge=0, description="last quarters that nobody sees before `alfred unseal`; 0 seals none"
+    )
     seeds: tuple[int, ...] = Field(
         default=(0, 1, 2), min_length=1, description="one training of every network for each"
     )
@@ -169,6 +179,11 @@ class Study(Settings):
                 f"({first or 'not given'}); a basket chosen with later prices knows the test period"
             )
         return self
+
+    @property
+    def counted_as(self) -> str:
+        """The family whose trials it counts towards."""
+        return self.family or self.name
 
     def toml(self) -> str:
         """The study with every default written out."""

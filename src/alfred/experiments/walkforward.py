@@ -11,6 +11,7 @@ from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
 from alfred.core.progress import Progress
 from alfred.evaluation.probabilities import rolling_probabilities
+from alfred.evaluation.protocols import DEFAULT_PROTOCOL, SAME_YEARS
 from alfred.evaluation.rolling import rolling_intervals
 from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.fitting import Fitting, forecast_rows
@@ -62,6 +63,7 @@ class WalkForward:
         training, evaluation: symbols to learn from and to forecast.
         stages: where finished fits are kept.
         kept: the analyst that is not to be trained, if there is one.
+        protocol: the question; it decides whether test quarters may have been trained on.
     """
 
     panel: Panel
@@ -73,6 +75,7 @@ class WalkForward:
     train_settings: TrainSettings
     stages: Stages
     kept: Kept | None = None
+    protocol: str = DEFAULT_PROTOCOL
 
     @functools.cached_property
     def panel_digest(self) -> str:
@@ -90,7 +93,7 @@ class WalkForward:
             LeakError: the fold's labels reach into its next part.
         """
         horizon = self.panel.labels.horizon_quarters
-        check_fold(fold, self.panel.dates, horizon, self.split_settings.embargo_quarters)
+        check_fold(fold, self.panel.dates, horizon, self.split_settings.embargo_quarters, self.protocol)
         maker = WindowMaker.fit(self.panel, fold.train, self.training, self.panel_settings, quarters)
         return (
             maker.windows(fold.train, self.training, target, labelled=True),
@@ -121,7 +124,6 @@ class WalkForward:
         fits, frames = [], []
         fitting = self._fitting(spec, progress)
         resumed = fitting.make(self.folds, used)
-        base = self._base_shares(target_of(spec))
         for seed in used:
             tested, validated = [], []
             for at, fold in enumerate(self.folds):
@@ -130,7 +132,7 @@ class WalkForward:
                 tested.append(_keyed(made.test, at, entry, seed))
                 validated.append(_keyed(made.valid, at, entry, seed))
             rows, before = (self._with_outcomes(pl.concat(part)) for part in (tested, validated))
-            frames.append(_with_rolling_confidence(rows, before, base))
+            frames.append(self._with_confidence(rows, before))
         progress.finish(entry)
         return fits, pl.concat(frames)
 
@@ -146,9 +148,13 @@ class WalkForward:
             for frames, rows in zip(parts, (test, valid), strict=True):
                 frames.append(_keyed(forecast_rows(rows, kept.fitted), at, entry, kept.seed))
         tested, validated = (self._with_outcomes(pl.concat(frames)) for frames in parts)
-        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], _with_rolling_confidence(
-            tested, validated, self._base_shares(target_of(kept.spec))
-        )
+        return [Fit(entry, kept.seed, 0, kept.record, resumed=True)], self._with_confidence(tested, validated)
+
+    def _with_confidence(self, test: pl.DataFrame, valid: pl.DataFrame) -> pl.DataFrame:
+        """Confidence rolls on over quarters to come; where there are none, it stays as it was fitted."""
+        if self.protocol in SAME_YEARS:
+            return test
+        return _with_rolling_confidence(test, valid, self._base_shares(str(test["target"][0])))
 
     def _base_shares(self, target: str) -> list[float]:
         """Share of rises among the rows that each fold learns from."""

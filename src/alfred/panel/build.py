@@ -62,7 +62,9 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
     kinds = cross_sections(chosen, settings.cross_section)
     names, cells = [], []
     for feature in chosen:
-        values = np.where(listed, column(sources, feature), np.nan)
+        values = column(sources, feature)
+        # 0/0 is a not-a-number with another bit pattern than the one that a file gives back.
+        values = np.where(listed & ~np.isnan(values), values, np.nan)
         if not np.isfinite(values).any():
             left_out[feature.name] = _missing(feature.name)
             continue

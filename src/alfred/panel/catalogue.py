@@ -114,8 +114,8 @@ def _delta(base: Feature) -> Feature:
         tables=base.tables,
         known=base.known,
         missing=f"where {base.name} is missing in this quarter or the one before",
-        # A relative change needs no logarithm; a difference of heavy-tailed values has their tails.
-        scaling="robust" if relative and base.scaling == "signed-log" else base.scaling,
+        # Heavy-tailed values change heavy-tailed: the volume of one day can be 200 times that of a quarter before.
+        scaling=base.scaling,
         compute=change,
         # Prices of two dates on one share basis are as good as quoted ones; a market value has no basis to be put on.
         is_level=base.is_level and base.share_basis is None,

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from alfred.backtest.settings import SESSIONS_PER_YEAR
-from alfred.backtest.statistics import daily_returns
 from alfred.evaluation.deflation import (
     CONFIDENCE,
     Track,
@@ -19,6 +18,7 @@ from alfred.evaluation.deflation import (
     probabilistic_sharpe,
 )
 from alfred.evaluation.superiority import FEWEST_ROWS, superiority
+from alfred.experiments.deflated import all_tries, strategies_of, tracks_of
 from alfred.experiments.record import RunRecord
 from alfred.report.format import COUNT, PERCENT, RATIO, NumberStyle
 from alfred.report.palette import is_naive
@@ -47,34 +47,16 @@ def deflation_section(
         ledger: trials of the study's family and the variance of their Sharpe ratios of one session; None where none is
             kept. The run's own strategies are the least count.
     """
-    tracks = _tracks(record, accounts)
-    tried = [track.sharpe for name, track in tracks.items() if _kind(record, name) == "strategy"]
-    trials = _trials(tried, ledger)
+    tracks = tracks_of(record.portfolios, accounts)
+    strategies = strategies_of(record.portfolios, tracks)
+    tried = [track.sharpe for track in strategies.values()]
+    trials = all_tries(strategies, ledger)
     sentences = [*_about_trials(tried, trials, ledger), *_about_ranking(quarters)]
     return DeflationSection(tuple(sentences), _table(record, tracks, trials) if tracks else None)
 
 
-def _tracks(record: RunRecord, accounts: pl.DataFrame) -> dict[str, Track]:
-    found = {}
-    for portfolio in record.portfolios:
-        own = accounts.filter(pl.col("portfolio") == portfolio.name).sort("date")
-        value = own["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-        returns = daily_returns(value) if len(value) > 3 and np.isfinite(value).all() else np.zeros(0)
-        if len(returns) >= 3:
-            found[portfolio.name] = Track.of(returns)
-    return found
-
-
 def _kind(record: RunRecord, name: str) -> str:
     return next(portfolio.kind for portfolio in record.portfolios if portfolio.name == name)
-
-
-def _trials(tried: list[float], ledger: Trials | None) -> Trials:
-    """What is known of the family's trials, at least the run's own."""
-    own = Trials(max(1, len(tried)), float(np.var(tried, ddof=1)) if len(tried) > 1 else 0.0)
-    if ledger is None:
-        return own
-    return Trials(max(own.count, ledger.count), max(own.variance, ledger.variance))
 
 
 def _about_trials(tried: list[float], trials: Trials, ledger: Trials | None) -> list[str]:

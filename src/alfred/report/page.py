@@ -8,8 +8,11 @@ import jinja2
 from markupsafe import Markup
 
 from alfred.core.storage import write_whole
+from alfred.experiments.counting import counted
+from alfred.experiments.deflated import of_ledger
 from alfred.experiments.record import RunRecord, load_record
 from alfred.report.accounts import AccountSection, account_section
+from alfred.report.audit import AuditSection, audit_section, warnings
 from alfred.report.calibration import CalibrationSection, calibration_section
 from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
@@ -22,6 +25,7 @@ from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
 from alfred.report.skill import SkillSection, skill_section
 from alfred.report.summary import Card, cards
+from alfred.report.trials import TrialSection, trial_section
 
 FILE = "report.html"
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -69,6 +73,7 @@ class Page:
     """The sections in the page's order."""
 
     record: RunRecord
+    warnings: tuple[str, ...]
     cards: tuple[Card, ...]
     data: DataSection
     skill: SkillSection
@@ -77,7 +82,9 @@ class Page:
     calibration: CalibrationSection
     accounts: AccountSection
     deflation: DeflationSection
+    trials: TrialSection
     ledger: LedgerSection
+    audit: AuditSection
     run: RunSection
 
     def plots(self) -> tuple[Plot, ...]:
@@ -101,6 +108,7 @@ def _page(folder: Path) -> Page:
     accounts, quarters = read(folder, "accounts"), read(folder, "quarters")
     return Page(
         record,
+        warnings(record),
         cards(record),
         data_section(record),
         skill_section(record, analysts),
@@ -108,8 +116,10 @@ def _page(folder: Path) -> Page:
         quarter_section(quarters, analysts),
         calibration_section(record, analysts),
         account_section(record, accounts, portfolios),
-        deflation_section(record, accounts, quarters),
+        deflation_section(record, accounts, quarters, of_ledger(counted(folder, record))),
+        trial_section(record, folder),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
+        audit_section(record),
         run_section(record, folder),
     )
 

@@ -23,7 +23,10 @@ from alfred.training.settings import TrainSettings
 
 T = TypeVar("T")
 
-VALID_BATCH = 4096
+VALID_CELLS = 4096
+"""Quarters of history that validation looks at at once: what a network of a sequence computes on the way grows with
+them."""
+SMALLEST_VALID_BATCH = 256
 _LANES = 32
 """The processor computes exponentials of so many numbers at a time, and rounds what is left over at a tensor's end in
 another way. Losses are computed in rows of whole multiples, so that it does not matter who stands beside a member."""
@@ -106,6 +109,7 @@ class Pass:
         self._loss, self._settings, self._device = loss, settings, device
         self._bfloat16, self._say, self._halt = bfloat16, say, halt
         self._pieces = 1
+        self._valid_batch = max(SMALLEST_VALID_BATCH, VALID_CELLS // members[0].train.quarters)
         batched = not any(member.draws for member in members)
         self._stack = Stack([member.network for member in self._members], settings, device, batched=batched)
         self._train = _Rows.of([member.train for member in self._members], device)
@@ -177,7 +181,7 @@ class Pass:
     def _judge(self) -> list[float]:
         """Mean validation loss of each member, the weights held still; in full precision, as it will forecast."""
         total = torch.zeros(len(self._members), device=self._device)
-        for members, start, count in _batches(self._valid.counts, VALID_BATCH):
+        for members, start, count in _batches(self._valid.counts, self._valid_batch):
             firsts = torch.tensor(self._valid.firsts[members], device=self._device).unsqueeze(1)
             positions = firsts + torch.arange(start, start + count, device=self._device)
             total[members] += self._within_memory(self._loss_of, members, positions)

@@ -42,7 +42,7 @@ FEATURES = (
     *(
         Feature(
             f"Volume_diff_MA_{n}", f"Volume / mean of the last {n} volumes - 1", "fraction", ("bars",), KNOWN,
-            f"with fewer than {n} bars, a volume missing among them, or all of them 0", "robust",
+            f"with fewer than {n} bars, a volume missing among them, or all of them 0", "signed-log",
             _average_distance(n),
         )
         for n in (7, 30, 90, 180)
