@@ -308,9 +308,12 @@ def bars_report(folder: Path, size: Size, run: Runner) -> Iterator[str]:
 
 
 def generate_lake(folder: Path, size: Size) -> None:
-    """Write a synthetic market of that many companies into a lake, with digests of its articles drawn at random."""
+    """Write a synthetic market of that many companies into a lake, with digests of its articles drawn at random.
+
+    Each article is a filing of one section too, with a comparison drawn at random.
+    """
     lake = Lake(folder / "lake")
-    if "digests" in lake.versions():
+    if "filing_sections" in lake.versions():
         return
     years = max(size.sessions // 252, 4)
     for batch in make_world(SyntheticSettings(symbols=size.symbols, first_year=2000, years=years)).batches(500):
@@ -322,6 +325,15 @@ def generate_lake(folder: Path, size: Size) -> None:
     numbers = {name: pl.Series(values) for name, values in drawn.items()}
     lake.write("digests", articles.select("article_id", "known_at", "source", **keys, **numbers))
     update_stories(lake)
+    section = {"article_id": pl.concat_str("article_id", pl.lit("#7")), **keys}
+    lake.write("digests", articles.select("known_at", "source", **section, **numbers))
+    compared = dict(zip(("cosine", "jaccard", "tone_change"), numbers.values(), strict=True))
+    form = pl.when(pl.int_range(pl.len()) % 2 == 0).then(pl.lit("10-Q")).otherwise(pl.lit("8-K"))
+    about = articles.select(
+        "symbol", "published_at", "known_at", "source", **section, **compared, filing="article_id", form=form,
+        item=pl.lit("7"), words=pl.lit(100),
+    )  # fmt: skip
+    lake.write("filing_sections", about)
 
 
 def complete(folder: Path) -> tuple[list[float], list[float], dict[str, int], tuple[int, ...], int]:

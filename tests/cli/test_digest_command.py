@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "language"))
+from filing_texts import QUARTER
 from model_server import GOOD, KEY, PATH, said
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lake"))
@@ -143,3 +144,57 @@ def test_names_are_hidden_under_a_version_of_their_own_and_compared(lake: Lake) 
     assert all("COMPANYX" in said for said in hidden["quotations"])
     home().root.joinpath("language.toml").write_text('[names]\nA = "The company"\n')
     assert "names are lists by symbol" in call("--anonymise")[2]
+
+
+def write_filings(lake: Lake, everywhere: str = "") -> None:
+    """Two reports of one company; a sentence is put at the end of each of their sections."""
+    text = re.sub(r"\n(?=Item \d[A]?\. )", f"\n{everywhere}\n", QUARTER)
+    at = [dt.datetime(2020, month, 4, 21, tzinfo=dt.UTC) for month in (5, 8)]
+    lake.write(
+        "articles",
+        pl.DataFrame(
+            {
+                "article_id": ["0001/q.htm", "0002/q.htm"],
+                "symbol": "HRLW",
+                "published_at": at,
+                "known_at": at,
+                "title": [f"HRLW 10-Q {one.date()}" for one in at],
+                "text": [text, text.replace("improved because freight costs fell", "fell as freight costs rose")],
+                "publisher": "SEC",
+                "source": "edgar",
+            }
+        ),
+    )
+
+
+def test_filings_are_digested_against_the_one_before(lake: Lake) -> None:
+    assert "the lake holds no 10-K, 10-Q or 8-K as asked for" in call("--filings")[2]
+    write_filings(lake)
+    code, out, err = call("--filings", "--most", "1")
+    assert code == 0, err
+    assert re.match(r"research-lexicon/\S+: 3 sections of 1 filings digested, 0 of them compared", out)
+    assert "0 were there, 1 left." in out
+    code, out, _ = call("--filings", "--symbols", "HRLW")
+    assert ": 3 sections of 1 filings digested, 3 of them compared with an earlier one;" in out
+    rows = lake.asof(LATE).filings()
+    assert rows.filter(pl.col("item") == "I-2", pl.col("before").is_not_null())["tone_change"].item() < 0
+    assert ": 0 sections of 0 filings digested" in call("--filings")[1]
+
+
+def test_an_endpoint_reads_filings_within_its_budget_and_pays_no_piece_twice(lake: Lake, service: Service) -> None:
+    write_filings(lake, GOOD["quotations"][0])
+    service.on(PATH, said(GOOD))
+    words = ("--filings", "--digester", "endpoint", "--set", "concurrency=1", "--set", "log_probabilities=false")
+    code, out, _ = call(*words, "--budget-tokens", "4000")
+    assert (code, "Stopped: the next request could exceed the budget" in out) == (2, True)
+    paid = len(service.seen)
+    call(*words)
+    sections = [f"000{number}/q.htm#{item}" for number in (1, 2) for item in ("I-2", "I-3", "II-1A")]
+    pieces = lake.asof(LATE).digests_of([f"{section}/1" for section in sections])
+    assert 1 <= paid < 6
+    assert (len(service.seen), len(pieces), pieces["tries"].sum()) == (6, 6, 6)
+    found = lake.asof(LATE).filings()
+    assert found["article_id"].to_list() == sections
+    assert set(found["outlook"]) == set(pieces["outlook"])
+    assert ": 0 sections of 0 filings digested" in call(*words)[1]
+    assert len(service.seen) == 6

@@ -35,6 +35,21 @@ def digests(articles: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
+def filings(articles: pl.DataFrame) -> pl.DataFrame:
+    """Two sections of a filing for each article, with numbers that its identity decides."""
+    numbers = ("cosine", "jaccard", "tone_change", "sentiment", "outlook")
+    items = pl.DataFrame({"item": ["7", "1A"], "words": [300, 100]})
+    event = pl.col("article_id").hash(9) % 3 == 0
+    identity = pl.concat_str("article_id", "item")
+    return articles.join(items, how="cross").select(
+        "symbol", "published_at", "known_at", "source", "item", "words",
+        *((identity.hash(seed) % 1000 / 1000).alias(name) for seed, name in enumerate(numbers)),
+        article_id=pl.concat_str("article_id", pl.lit("#"), "item"), filing="article_id",
+        form=pl.when(event).then(pl.lit("8-K")).otherwise(pl.lit("10-Q")),
+        digester=pl.lit("research-test"), prompt_version=pl.lit("1"), model=pl.lit("m"),
+    ).sort("article_id")  # fmt: skip
+
+
 def whole() -> Tables:
     tables = MARKET.tables
     index = tables["series"].filter(pl.col("series") == "^MKT").sort("date")
@@ -48,6 +63,7 @@ def whole() -> Tables:
         insider=tables["insider"],
         digests=digests(tables["articles"]),
         stories=stories(tables["articles"]),
+        filings=filings(tables["articles"]),
     )
 
 

@@ -32,6 +32,9 @@ def digest(
     since: Annotated[str, typer.Option(help="First day of publication, such as 2015-01-01.")] = "",
     until: Annotated[str, typer.Option(help="Last day of publication.")] = "",
     most: Annotated[int | None, typer.Option(help="Articles to digest in this call; default all.", min=1)] = None,
+    filings: Annotated[
+        bool, typer.Option("--filings", help="Digest sections of 10-K, 10-Q and 8-K against the filing before instead.")
+    ] = False,
     budget_usd: Annotated[
         float | None, typer.Option(help="Most that this call may cost; it stops before it could exceed it.", min=0)
     ] = None,
@@ -65,6 +68,11 @@ def digest(
 
     alfred digest --symbols AAPL,MSFT --since 2020-01-01
 
+    With --filings the text is that of the reports that edgar brought: risk factors, management's discussion, market
+    risk, events. Long sections are read in pieces and compared with the company's report before; --most counts filings.
+
+    alfred digest --filings --symbols AAPL
+
     alfred digest --digester endpoint --set model=qwen2.5:7b --set knowledge_cutoff=2024-09-30 --most 20
 
     alfred digest --digester endpoint --symbols @sp500 --since 2024-01-01 --budget-usd 5
@@ -72,6 +80,7 @@ def digest(
     from alfred.lake.store import Lake
     from alfred.lake.symbols import symbols_of
     from alfred.language.anonymise import anonymiser
+    from alfred.language.filings import FilingsReport, digest_filings
     from alfred.language.records import DigestReport, cost_text
     from alfred.language.registry import make_digester
     from alfred.language.run import digest_articles
@@ -84,7 +93,7 @@ def digest(
     try:
         with Bars() as progress:
             _warn_of_cutoff(progress, reader.model, reader.knowledge_cutoff)
-            report: DigestReport = digest_articles(
+            report: DigestReport | FilingsReport = (digest_filings if filings else digest_articles)(
                 lake,
                 reader,
                 symbols=symbols_of(symbols, lake) or None,
@@ -99,6 +108,15 @@ def digest(
         close = getattr(reader, "close", None)
         if close is not None:
             close()
+    if isinstance(report, FilingsReport):
+        out.print(
+            f"{report.digester}/{report.prompt_version}: {report.sections:,} sections of {report.done:,} filings "
+            f"digested, {report.compared:,} of them compared with an earlier one; {report.without:,} filings without a "
+            f"section that is read, {report.skipped:,} were there, {report.left:,} left. Their pieces:",
+            markup=False,
+            soft_wrap=True,
+        )
+        report = report.pieces
     out.print(
         f"{report.digester}/{report.prompt_version} ({report.model}): {report.done:,} digested, "
         f"{len(report.failed):,} failed, {report.skipped:,} were there, {report.left:,} left.",

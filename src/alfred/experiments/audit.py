@@ -45,8 +45,8 @@ from alfred.training.losses import loss_function
 from alfred.training.settings import LossSettings
 from alfred.universe.baskets import Baskets
 
-LANGUAGE = "language"
-"""Family of columns that are made of digests."""
+LANGUAGE = {"language": "digests", "filings": "filings"}
+"""Families of columns that are made of digests, and where a panel's tables have these."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def evidence_of(study: Study, prepared: Prepared, walk: WalkForward, found: Resu
     """Everything of a run that checks may look at."""
     inputs, panel = prepared.inputs, prepared.panel
     bars = inputs.tables.bars.select("symbol", "date", "open", "close", "volume")
-    language = tuple(name for name in panel.features if catalogue()[name].family == LANGUAGE)
+    language = tuple(name for name in panel.features if catalogue()[name].family in LANGUAGE)
+    read = sorted({LANGUAGE[catalogue()[name].family] for name in language})
+    texts = [getattr(inputs.tables, name).select("published_at", "knowledge_cutoff", "digester") for name in read]
     evidence = Evidence(
         panel=PanelEvidence(
             panel.dates, panel.symbols, panel.features, panel.values, panel.listed, inputs.market.levels_usable
@@ -131,7 +133,7 @@ def evidence_of(study: Study, prepared: Prepared, walk: WalkForward, found: Resu
         actions=inputs.tables.actions,
         facts=inputs.tables.facts,
         earnings=inputs.tables.earnings,
-        digests=inputs.tables.digests if language else None,
+        digests=pl.concat(texts) if texts else None,
         language_columns=language,
         choices=_choices(study, inputs.market, inputs.baskets),
         losses=_losses(found.specs, study.train.loss),

@@ -147,6 +147,18 @@ TABLES: dict[str, Table] = {
             },
             values={"reason": TEXT, **SPENT},
         ),
+        Table(
+            # One row a digested section of a filing, beside its row in `digests` (same key; article_id is the
+            # filing's, "#", item). before: article_id of the earlier filing it is compared with, null where there is
+            # none, and then so is all that compares. words: of the section.
+            "filing_sections",
+            key={"article_id": TEXT, "digester": TEXT, "prompt_version": TEXT, "model": TEXT},
+            values={
+                "symbol": TEXT, "published_at": INSTANT, "filing": TEXT, "form": TEXT, "item": TEXT, "before": TEXT,
+                **_floats("cosine", "jaccard", "tone_change"),
+                **dict.fromkeys(("words", "kept", "added", "dropped", "edited"), pl.Int64()),
+            },
+        ),
         Table("members", key={"index": TEXT, "symbol": TEXT, "from": DAY}, values={"to": DAY}),
         Table(
             "forecasts",

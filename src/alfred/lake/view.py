@@ -154,6 +154,19 @@ class View:
         """Which article told first what each article tells, and how new that was, sorted by article_id."""
         return self._rows("stories", None, {"symbol": symbols})
 
+    def digests_of(self, article_ids: Sequence[str]) -> pl.DataFrame:
+        """Digests with these article_ids, by all digesters, whether or not such articles are in the lake."""
+        return self._rows("digests", None, {"article_id": article_ids})
+
+    def filings(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """What was made of sections of filings: columns of `digests`, then those of `filing_sections`.
+
+        Sorted by the tables' key: article_id, digester, prompt_version, model.
+        """
+        key = list(table("digests").key)
+        sections = self._rows("filing_sections", None, {"symbol": symbols}).drop("known_at", "source")
+        return self._rows("digests").join(sections, on=key, how="inner", maintain_order="left")
+
     def failed_digests(self) -> pl.DataFrame:
         """Articles that could not be digested, each time that it was tried, sorted by the table's key."""
         return self._rows("failed_digests")

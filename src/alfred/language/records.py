@@ -52,6 +52,7 @@ class DigestReport:
         done, failed: of the others.
         usage: what this call took, failures included; NaN cost where the price is not known.
         stopped: why the rest was left for another call; empty where nothing was.
+        failed_in_row: of the last ones.
     """
 
     digester: str
@@ -63,6 +64,7 @@ class DigestReport:
     failed: list[Failure] = field(default_factory=list)
     usage: Usage = field(default_factory=lambda: Usage(tries=0))
     stopped: str = ""
+    failed_in_row: int = 0
 
     @property
     def left(self) -> int:
@@ -96,7 +98,7 @@ class Writer:
     """Collects how articles ended and writes them in groups."""
 
     def __init__(self, lake: Lake, report: DigestReport, cutoff: dt.date | None, settings: RunSettings) -> None:
-        self._lake, self._report, self._cutoff, self._settings = lake, report, cutoff, settings
+        self._lake, self.report, self._cutoff, self.settings = lake, report, cutoff, settings
         self._digests: list[dict[str, object]] = []
         self._failures: list[dict[str, object]] = []
         self._paid = 0
@@ -108,8 +110,8 @@ class Writer:
         if end is not None:
             self.keep(end)
         waiting = len(self._digests) + len(self._failures)
-        late = time.monotonic() - self._written_at > self._settings.group_s
-        if self._paid >= self._settings.group_paid or waiting >= self._settings.group_free or late:
+        late = time.monotonic() - self._written_at > self.settings.group_s
+        if self._paid >= self.settings.group_paid or waiting >= self.settings.group_free or late:
             self.flush()
 
     def keep(self, end: End) -> None:
@@ -118,19 +120,19 @@ class Writer:
             return
         now, usage = dt.datetime.now(dt.UTC), end.digested.usage if end.digested else end.usage
         row = {
-            "article_id": end.row["article_id"], "digester": self._report.digester,
-            "prompt_version": self._report.prompt_version, "model": self._report.model, "source": end.row["source"],
+            "article_id": end.row["article_id"], "digester": self.report.digester,
+            "prompt_version": self.report.prompt_version, "model": self.report.model, "source": end.row["source"],
             **_spent(usage),
         }  # fmt: skip
         if end.digested:
             known = max(at for at in (end.row["known_at"], end.row["published_at"]) if isinstance(at, dt.datetime))
             row |= {"known_at": known, "digested_at": now, "text_digest": end.row["text_digest"]}
-            self._digests.append(row | {"knowledge_cutoff": self._cutoff} | _scores(end.digested.digest))
-            self._report.done += 1
+            self._digests.append(row | {"knowledge_cutoff": self._cutoff} | scores_of(end.digested.digest))
+            self.report.done += 1
         else:
             self._failures.append(row | {"known_at": now, "failed_at": now, "reason": end.failed})
-            self._report.failed.append(Failure(str(end.row["article_id"]), end.failed))
-        self._report.count(usage)
+            self.report.failed.append(Failure(str(end.row["article_id"]), end.failed))
+        self.report.count(usage)
         self._paid += bool(usage.prompt_tokens or usage.completion_tokens)
 
     def flush(self) -> None:
@@ -141,7 +143,7 @@ class Writer:
                 self._lake.write(name, pl.DataFrame(rows, schema={column: schema[column] for column in rows[0]}))
                 rows.clear()
                 self._writes += 1
-        if self._writes >= self._settings.compact_after:
+        if self._writes >= self.settings.compact_after:
             for name in ("digests", "failed_digests"):
                 self._lake.compact(name)
             self._writes = 0
@@ -159,7 +161,8 @@ def _spent(usage: Usage) -> dict[str, object]:
     }
 
 
-def _scores(digest: Digest) -> dict[str, object]:
+def scores_of(digest: Digest) -> dict[str, object]:
+    """What a digest says, as columns of the table `digests`."""
     quotations = json.dumps([scrub(quotation) for quotation in digest.quotations], ensure_ascii=False)
     scores: dict[str, object] = digest.model_dump(include={"relevance", "sentiment", "outlook", "event"})
     return scores | {"rationale": scrub(digest.rationale), "quotations": quotations}

@@ -6,7 +6,7 @@ fails is recorded with the reason and what it took, and tried again by the next 
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from alfred.lake.store import Lake
 from alfred.language.contracts import Digester
 from alfred.language.records import DigestReport, RunSettings, Writer
 from alfred.language.stories import update_stories
-from alfred.language.workers import Change, Workers
+from alfred.language.workers import Change, End, Workers
 
 TASK = "digest"
 WHOLE = 2**62
@@ -63,32 +63,61 @@ def digest_articles(
     report = DigestReport(digester.name, digester.model, version)
     todo = _todo(lake, report, _articles(lake, symbols, source, since, until)).head(WHOLE if most is None else most)
     writer = Writer(lake, report, digester.knowledge_cutoff, settings)
-    workers = Workers(digester, todo, change)
     progress.start(TASK, len(todo))
-    in_row = 0
+    try:
+        digest_rows(digester, todo, writer, change=change, progress=progress)
+    finally:
+        flush_in_any_case(writer)
+    update_stories(lake, symbols)
+    progress.finish(TASK, report.note())
+    return report
+
+
+def digest_rows(
+    digester: Digester,
+    todo: pl.DataFrame,
+    writer: Writer,
+    *,
+    change: Change | None = None,
+    progress: Progress,
+    heard: Callable[[End], None] | None = None,
+) -> None:
+    """Digest these articles.
+
+    It ends early where the budget does, or after too many failures in a row; the writer's report says so in `stopped`.
+
+    Args:
+        digester: reads; it is called from as many threads as it likes.
+        todo: rows of `articles` with the column `text_digest`.
+        writer: writes what comes, in groups; it is not flushed at the end.
+        change: what is done to each article before it is read.
+        progress: hears of every article that ends.
+        heard: is told how each article ended.
+    """
+    report, settings = writer.report, writer.settings
+    workers = Workers(digester, todo, change)
     try:
         with workers:
             for end in workers.ends(settings.group_s):
                 writer.take(end)
                 if end is None:
                     continue
+                if heard is not None:
+                    heard(end)
                 if end.over_budget:
                     report.stopped = report.stopped or end.failed
                     continue
                 progress.advance(TASK, note=report.note())
-                in_row = in_row + 1 if end.failed else 0
-                if in_row >= settings.most_failures and not report.stopped:
-                    report.stopped = f"{in_row} articles failed one after another, the last because: {end.failed}"
+                report.failed_in_row = report.failed_in_row + 1 if end.failed else 0
+                if report.failed_in_row >= settings.most_failures and not report.stopped:
+                    report.stopped = (
+                        f"{report.failed_in_row} articles failed one after another, the last because: {end.failed}"
+                    )
                     workers.stop()
     except KeyboardInterrupt:
         for end in workers.rest():
             writer.keep(end)
         raise
-    finally:
-        _flush_in_any_case(writer)
-    update_stories(lake, symbols)
-    progress.finish(TASK, report.note())
-    return report
 
 
 def _articles(
@@ -134,7 +163,8 @@ def _todo(lake: Lake, report: DigestReport, articles: pl.DataFrame) -> pl.DataFr
     return todo
 
 
-def _flush_in_any_case(writer: Writer) -> None:
+def flush_in_any_case(writer: Writer) -> None:
+    """Write what is waiting, also after Ctrl-C."""
     try:
         writer.flush()
     except KeyboardInterrupt:

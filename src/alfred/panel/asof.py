@@ -175,7 +175,7 @@ def announcements(earnings: pl.DataFrame) -> pl.DataFrame:
     return told.with_columns(pl.col("announced").fill_null(first))
 
 
-def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
+def of_digester(digests: pl.DataFrame, digester: str, setting: str = "panel.digester") -> pl.DataFrame:
     """Rows of one digester with one model in one version of its prompt.
 
     Args:
@@ -183,6 +183,7 @@ def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
         digester: "name/version/model", or "name/version" where one model read, or "name" for the last version (2
             before 10; one that read changed articles, such as "1+anonymous", only where there is no other), or ""
             where there is only one of all.
+        setting: that chose it, for the errors.
 
     Raises:
         ConfigError: there is none of that name, or several fit.
@@ -194,7 +195,7 @@ def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
     matching = [row for row in there if digester in {"", *("/".join(row[:at]) for at in (1, 2, 3))}]
     if not matching:
         known = {"/".join(row[:at]) for row in there for at in (1, 2, 3)}
-        raise ConfigError(f"panel.digester: no article was digested by {digester!r}; {suggestion(digester, known)}")
+        raise ConfigError(f"{setting}: no article was digested by {digester!r}; {suggestion(digester, known)}")
     if "/" not in digester:
         matching = (digester and [row for row in matching if "+" not in row[1]]) or matching
     if digester:
@@ -203,7 +204,7 @@ def of_digester(digests: pl.DataFrame, digester: str) -> pl.DataFrame:
         short = {row: sum(row[:2] == other[:2] for other in there) == 1 for row in matching}
         names = ["/".join(row[:2] if short[row] else row) for row in matching]
         raise ConfigError(
-            f"articles were digested by {', '.join(names)}, and one of them must be chosen: set panel.digester to it."
+            f"articles were digested by {', '.join(names)}, and one of them must be chosen: set {setting} to it."
         )
     chosen = (pl.col(name) == value for name, value in zip(columns, matching[0], strict=True))
     return digests.filter(pl.all_horizontal(chosen))

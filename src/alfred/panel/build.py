@@ -96,7 +96,16 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
 def sources_of(tables: Tables, settings: PanelSettings, dates: Dates) -> Sources:
     """What the panel's columns are computed from, as of its decision dates."""
     history = BarHistory.of(tables.bars, tables.market, dates, settings.stale_sessions)
-    return Sources(dates, history.symbols, history, tables, settings.fill_days, settings.digester, settings.articles)
+    return Sources(
+        dates,
+        history.symbols,
+        history,
+        tables,
+        settings.fill_days,
+        settings.digester,
+        settings.articles,
+        settings.filings_digester,
+    )
 
 
 def cross_sections(chosen: Sequence[Feature], wanted: Mapping[str, CrossSection]) -> dict[str, CrossSection]:

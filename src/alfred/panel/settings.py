@@ -22,6 +22,9 @@ class PanelSettings(Settings):
     fill_days: FillDays = FillDays()
     digester: str = Field(default="", description="whose digests of articles count; needed where there are several")
     articles: ArticleSettings = ArticleSettings()
+    filings_digester: str = Field(
+        default="", description="whose digests of filings count, such as research-lexicon; needed where several"
+    )
     members: str = Field(
         default="", description="index whose members of each date are the universe, such as sp500; default all names"
     )

@@ -28,6 +28,7 @@ class FillDays(Settings):
     facts: int = Field(default=400, ge=1, description="days from a filing")
     earnings: int = Field(default=200, ge=1, description="days from an announcement")
     series: int = Field(default=10, ge=1, description="days from the day that a value of a series is about")
+    filings: int = Field(default=200, ge=1, description="days from a 10-K or 10-Q whose text was digested")
     insider: int = Field(
         default=730,
         ge=1,
@@ -61,6 +62,7 @@ class Sources:
         fill_days: how long what was known stays usable.
         digester: whose digests count; empty where the lake holds those of one only.
         articles: how articles of a quarter count.
+        filings_digester: whose digests of filings count, likewise.
         columns: columns computed so far, by name; `alfred.panel.catalogue.column` keeps them here.
     """
 
@@ -71,6 +73,7 @@ class Sources:
     fill_days: FillDays = field(default_factory=FillDays)
     digester: str = ""
     articles: ArticleSettings = field(default_factory=ArticleSettings)
+    filings_digester: str = ""
     columns: dict[str, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @functools.cached_property
@@ -135,3 +138,32 @@ class Sources:
         likeness; they count once their article is published."""
         rows = first_copies(of_digester(self.tables.digests, self.digester), self.tables.stories)
         return Known.of(rows, self.symbols, self.since, self.deadlines, after="published_at")
+
+    @functools.cached_property
+    def sections(self) -> pl.DataFrame:
+        """Digests of sections of filings by the chosen digester."""
+        return of_digester(self.tables.filings, self.filings_digester, "panel.filings_digester")
+
+    @functools.cached_property
+    def reports(self) -> Known:
+        """10-K and 10-Q, one row each: means over the sections by their number of words.
+
+        Sections without an earlier one, or short of a number otherwise, do not count in the mean of that number.
+        """
+        mean = {name: _by_words(name) for name in ("cosine", "jaccard", "tone_change", "sentiment", "outlook")}
+        periodic = self.sections.filter(pl.col("form").is_in(["10-K", "10-Q"])).sort("filing", "item")
+        of_filing = ["filing", "symbol", "known_at", "published_at"]
+        rows = periodic.group_by(of_filing, maintain_order=True).agg(**mean)
+        return Known.of(rows, self.symbols, self.since, self.deadlines, after="published_at")
+
+    @functools.cached_property
+    def events(self) -> Known:
+        """Items of 8-K."""
+        rows = self.sections.filter(pl.col("form") == "8-K")
+        return Known.of(rows, self.symbols, self.since, self.deadlines, after="published_at")
+
+
+def _by_words(name: str) -> pl.Expr:
+    """Mean by the number of words, over rows that have a number; null where none has."""
+    weight = pl.when(pl.col(name).is_finite()).then(pl.max_horizontal(pl.col("words"), 1)).cast(pl.Float64)
+    return (pl.col(name) * weight).sum() / pl.when(weight.sum() > 0).then(weight.sum())

@@ -10,13 +10,17 @@ from alfred.core.digest import digest_of
 from alfred.lake.tables import TABLES
 from alfred.lake.view import View
 
-OTHERS = ("actions", "facts", "earnings", "series", "insider", "digests", "stories", "members")
+OTHERS = ("actions", "facts", "earnings", "series", "insider", "digests", "stories", "filings", "members")
 """Tables beside bars and index."""
 
 
 def _nothing(table: str, *of_article: str) -> pl.DataFrame:
     """An empty frame with the columns of a table, and some of the table `articles`."""
     return pl.DataFrame(schema=TABLES[table].schema | {name: TABLES["articles"].schema[name] for name in of_article})
+
+
+def _no_filings() -> pl.DataFrame:
+    return pl.DataFrame(schema=TABLES["digests"].schema | TABLES["filing_sections"].schema)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Tables:
         market: columns date, value, known_at of the market index.
         actions, facts, earnings, series, insider, stories, members: rows of these tables.
         digests: rows of `digests`, with the columns symbol and published_at of their articles.
+        filings: digests of sections of filings, with the columns of `filing_sections`.
     """
 
     bars: pl.DataFrame
@@ -42,6 +47,7 @@ class Tables:
     insider: pl.DataFrame = field(default_factory=lambda: _nothing("insider"))
     digests: pl.DataFrame = field(default_factory=lambda: _nothing("digests", "symbol", "published_at"))
     stories: pl.DataFrame = field(default_factory=lambda: _nothing("stories"))
+    filings: pl.DataFrame = field(default_factory=_no_filings)
     members: pl.DataFrame = field(default_factory=lambda: _nothing("members"))
 
     @classmethod
@@ -63,6 +69,7 @@ class Tables:
             insider=view.insider(symbols),
             digests=view.digests(symbols),
             stories=view.stories(symbols),
+            filings=view.filings(symbols),
             members=view.members(),
         )
 
