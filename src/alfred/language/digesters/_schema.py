@@ -166,8 +166,8 @@ def _by_word(scale: Mapping[str, float], before: str, alternatives: Mapping[str,
     for text, probability in alternatives.items():
         start = text.removeprefix(before).rstrip('"') if text.startswith(before) else ""
         for word in scale:
-            if start and (word.startswith(start) or start.startswith(word)) and math.isfinite(probability):
-                shares[word] = shares.get(word, 0.0) + probability
+            if start and (word.startswith(start) or start.startswith(word)) and 0 <= probability < math.inf:
+                shares[word] = shares.get(word, 0.0) + min(probability, 1.0)
     return shares
 
 
