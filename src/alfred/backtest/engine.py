@@ -124,7 +124,12 @@ def execution_rows(dates: Dates, decisions: Dates, lag_sessions: int) -> tuple[R
     return rows[kept], kept
 
 
-def _check(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) -> None:
+def check_weights(bars: Bars, weights: Floats, rows: Rows) -> None:
+    """Refuse target weights and fill rows that do not fit the bars.
+
+    Raises:
+        DataError: shapes disagree, weights are not finite, or rows are not ascending or outside the bars.
+    """
     sessions, names = bars.total.shape
     if rows.ndim != 1 or weights.shape != (len(rows), names):
         raise DataError(
@@ -142,6 +147,11 @@ def _check(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) -> None
     if not np.isfinite(gross).all():
         at = int(np.flatnonzero(~np.isfinite(gross))[0])
         raise DataError(f"weights must be finite; those for {bars.dates[rows[at]]} are not. Use 0 for no position.")
+
+
+def _check(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) -> None:
+    check_weights(bars, weights, rows)
+    gross = np.abs(weights).sum(axis=1)
     if costs.cost_bps * BPS * gross.max() >= 1.0:
         raise DataError(
             f"a gross exposure of {gross.max():g} at cost_bps {costs.cost_bps:g} costs more than the account; "

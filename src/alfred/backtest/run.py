@@ -7,6 +7,7 @@ import numpy as np
 from alfred.backtest.contracts import Account, AccountStatistics, Readings, Strategy, StrategyResult
 from alfred.backtest.engine import execution_rows, run_account
 from alfred.backtest.ledger import analyse_trades, build_ledger
+from alfred.backtest.realistic import Reality, run_realistic
 from alfred.backtest.settings import CostSettings, ExecutionSettings
 from alfred.backtest.statistics import account_statistics
 from alfred.core.calendar import Dates
@@ -18,7 +19,14 @@ STRATEGIES = "alfred.backtest.strategies"
 
 
 def backtest(
-    bars: Bars, readings: Readings, strategy: str, costs: CostSettings, execution: ExecutionSettings, *, seed: int
+    bars: Bars,
+    readings: Readings,
+    strategy: str,
+    costs: CostSettings,
+    execution: ExecutionSettings,
+    *,
+    seed: int,
+    reality: Reality | None = None,
 ) -> StrategyResult:
     """Run one strategy of the notes.
 
@@ -29,16 +37,22 @@ def backtest(
         costs: of trades and shorts.
         execution: when decisions are filled; those whose fill lies after the last bar are not, see `filled`.
         seed: of the bootstrap intervals.
+        reality: frictions, limits and conditions of these bars, in place of `costs`; None charges `costs`.
 
     Raises:
         ConfigError: there is no such strategy.
         DataError: a symbol has no bars, a decision date is no session, or no decision can be filled.
     """
     module = cast("Strategy", plugin(STRATEGIES, strategy))
+    place = {symbol: at for at, symbol in enumerate(bars.symbols)}
     bars = bars.columns(readings.symbols)
     rows, filled = execution_rows(bars.dates, readings.dates, execution.lag_sessions)
     targets = module.targets(readings)
-    account = run_account(bars, targets.weights[filled], rows, costs)
+    if reality is None:
+        account = run_account(bars, targets.weights[filled], rows, costs)
+    else:
+        names = np.array([place[symbol] for symbol in readings.symbols])
+        account = run_realistic(bars, targets.weights[filled], rows, reality.columns(names)).account
     if account.ruined_on is not None:
         alive = bars.dates[rows] < np.datetime64(account.ruined_on)
         filled[np.flatnonzero(filled)[~alive]] = False

@@ -1,0 +1,144 @@
+"""An account with every friction and limit: the engine's loop over rebalancings, one pure step each.
+
+`engine.run_account` knows one rate for all trades and one fee for all shorts, and is several times as fast; it stays
+what studies use by default. Where both can do the same they agree to rounding, which a test asserts.
+"""
+
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alfred.backtest.conditions import Conditions, market_at, period_at
+from alfred.backtest.contracts import Account
+from alfred.backtest.engine import Rows, check_weights
+from alfred.backtest.limits import project
+from alfred.backtest.settings import FrictionSettings, LimitSettings
+from alfred.backtest.step import Market, State, hold, trade
+from alfred.core.contracts import Bars, Floats
+from alfred.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class Reality:
+    """What an account meets: frictions, limits and the market's conditions."""
+
+    frictions: FrictionSettings = field(default_factory=FrictionSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def columns(self, at: NDArray[np.int64]) -> Self:
+        """The same for some names, by column."""
+        return replace(self, conditions=self.conditions.columns(at))
+
+
+@dataclass(frozen=True)
+class RealisticAccount:
+    """An account, and where its money went; dollars, (R,) by rebalancing that was done.
+
+    Attributes:
+        account: in units of the initial capital, as the engine gives it.
+        commission, spread, impact: paid at each rebalancing.
+        interest, dividends, delisted: gained while holding from it to the next, negative where lost.
+        borrow: fees paid while holding.
+        undone: (R, S) value wanted but not filled, negative for sales.
+        weights: (R, S) held after each rebalancing.
+    """
+
+    account: Account
+    commission: Floats
+    spread: Floats
+    impact: Floats
+    interest: Floats
+    dividends: Floats
+    delisted: Floats
+    borrow: Floats
+    undone: Floats
+    weights: Floats
+
+
+def run_realistic(bars: Bars, weights: Floats, rows: Rows, reality: Reality) -> RealisticAccount:
+    """Run an account of `capital_usd` in cash from the first rebalancing to the last bar.
+
+    Args:
+        bars: (T, S) prices, NaN for no quote; `total` is traded, or `close` where dividends are given.
+        weights: (R, S) target weights, negative for short, before limits.
+        rows: (R,) rows of `bars` at whose price the account trades, ascending.
+        reality: what it meets.
+
+    Raises:
+        DataError: shapes disagree, weights are not finite, rows are not ascending or outside the bars, a table that a
+            friction or limit needs is absent, or a price that is used is zero, negative or infinite.
+    """
+    frictions, conditions = reality.frictions, reality.conditions
+    check_weights(bars, weights, rows)
+    conditions.check(bars, frictions)
+    names, first, last = len(bars.symbols), int(rows[0]), len(bars.dates) - 1
+    state, value = State(frictions.capital_usd, np.zeros(names), np.ones(names)), np.zeros(last - first + 1)
+    lines: list[tuple[float, ...]] = []
+    undone, after = np.zeros(weights.shape), np.zeros(weights.shape)
+    ruined: int | None = None
+    for done, (row, end) in enumerate(pairwise([*rows.tolist(), last])):
+        market, borrow = market_at(bars, row, frictions, conditions)
+        fill = trade(state, allowed(weights[done], state, market, reality), market)
+        worth, traded = fill.state.worth, float(np.abs(fill.orders).sum())
+        costs = [float(part.sum()) for part in fill.costs]
+        undone[done] = fill.undone
+        if worth <= 0.0:
+            lines.append((*costs, traded / state.worth, 0.0, 0.0, 0.0, 0.0))
+            ruined = row
+            break
+        after[done] = fill.state.held / worth
+        held = hold(fill.state, period_at(bars, (row, end), reality.frictions, conditions, borrow))
+        if not np.isfinite(held.value).all():
+            raise DataError(f"a price from {bars.dates[row]} to {bars.dates[end]} is infinite; quarantine that bar.")
+        broke = int(np.argmax(held.value <= 0.0)) if held.value.min() <= 0.0 else len(held.value)
+        value[row - first : row - first + broke] = held.value[:broke]
+        fees = float(held.borrow[min(broke, len(held.value) - 1)])
+        lines.append((*costs, traded / worth, held.interest, held.dividends, held.delisted, fees))
+        if broke < len(held.value):
+            value[row - first + broke :], ruined = 0.0, row + broke
+            break
+        state = held.state
+    commission, spread, impact, turnover, interest, dividends, delisted, fees_paid = np.array(lines).T
+    return RealisticAccount(
+        account=Account(
+            dates=bars.dates[first:],
+            value=value / frictions.capital_usd,
+            turnover=turnover,
+            costs=(commission + spread + impact) / frictions.capital_usd,
+            borrow=float(fees_paid.sum()) / frictions.capital_usd,
+            rebalanced=bars.dates[rows[: len(lines)]],
+            ruined_on=None if ruined is None else str(bars.dates[ruined].astype("datetime64[D]")),
+        ),
+        commission=commission,
+        spread=spread,
+        impact=impact,
+        interest=interest,
+        dividends=dividends,
+        delisted=delisted,
+        borrow=fees_paid,
+        undone=undone[: len(lines)],
+        weights=after[: len(lines)],
+    )
+
+
+def allowed(target: Floats, state: State, market: Market, reality: Reality) -> Floats:
+    """(S,) the target within the limits, among the names that can be traded and are held or wanted; the rest is 0.
+
+    What is held but cannot be traded is not counted: limits are of the target, and the account may exceed them by it.
+    """
+    wanted: Floats = np.where(market.most > 0.0, target, 0.0)
+    at = np.flatnonzero((market.most > 0.0) & ((wanted != 0.0) | (state.shares != 0.0)))
+    sectors = reality.conditions.sectors
+    if reality.limits.sector_max is not None and sectors is None:
+        raise DataError("a sector limit needs each name's sector; give sectors, or leave sector_max out.")
+    wanted[at] = project(
+        wanted[at],
+        reality.limits,
+        sectors=None if sectors is None else sectors[at],
+        held=state.held[at] / state.worth,
+    )
+    return wanted
