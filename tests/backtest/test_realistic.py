@@ -60,6 +60,16 @@ def test_delisting_ends_a_position_at_its_return():
     np.testing.assert_allclose(unknown.account.value[-1] * USD, 1000)
 
 
+def test_after_a_delisting_there_are_no_dividends_and_no_purchases():
+    # The quote and the dividend of the third session are of another company under the same ticker.
+    close, given_ = [[10, 10], [NAN, 10], [30, 10], [30, 10]], np.array([[0.0, 0], [0, 0], [5, 0], [0, 0]])
+    conditions = {"delisted": np.array([1, 9]), "delisting_return": np.array([0.0, NAN]), "dividends": given_}
+    found = run(close, [[1.0, 0.0]], [0], conditions)
+    assert found.account.value.tolist() == [1.0, 1.0, 1.0, 1.0]
+    found = run(close, [[0.5, 0.5], [1.0, 0.0]], [0, 2], conditions)
+    assert found.weights.tolist() == [[0.5, 0.5], [0.0, 0.0]]
+
+
 def test_what_a_delisting_paid_is_cash_that_earns_and_can_be_invested():
     close = [[10, 10], [NAN, 10], [NAN, 10], [NAN, 20]]
     conditions = {"delisted": np.array([1, 9]), "delisting_return": np.array([0.0, NAN])}
