@@ -16,8 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from alfred.backtest.conditions import Conditions
 from alfred.backtest.engine import run_account
-from alfred.backtest.settings import CostSettings
+from alfred.backtest.realistic import Reality, run_realistic
+from alfred.backtest.settings import REALISTIC, CostSettings, LimitSettings
 from alfred.core.contracts import Bars
 
 COSTS = CostSettings(cost_bps=10.0, borrow_bps_per_year=50.0)
@@ -123,6 +125,22 @@ def line(*cells: object) -> None:
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
+def reality(shape: tuple[int, int, int], engine: float, repeats: int) -> None:
+    """The same rebalancings, half short, with every friction of `REALISTIC`, then with all limits too."""
+    bars, weights, rows = market(*shape, shorts=True)
+    rng = np.random.default_rng(3)
+    volume = rng.random(bars.total.shape)
+    volume *= 1e8
+    limits = LimitSettings(gross_max=0.8, net_max=0.1, name_max=2 / shape[0], sector_max=0.15, turnover_max=0.5)
+    conditions = Conditions(dollar_volume=volume, sectors=rng.integers(0, 11, shape[0]))
+    for title, real in (
+        ("every friction", Reality(REALISTIC, LimitSettings(), conditions)),
+        ("every friction and limit", Reality(REALISTIC, limits, conditions)),
+    ):
+        took = median_ms(lambda real=real: run_realistic(bars, weights, rows, real), repeats)
+        line("", title, f"{took:.0f}", f"{took / engine:.1f}", "")
+
+
 def large() -> None:
     """The large case. bt needs minutes and gigabytes for it, so it runs once, on a part of the names."""
     bars, weights, rows = market(*LARGE)
@@ -145,6 +163,7 @@ def large() -> None:
         "", "engine, half of the names listed late or ended", f"{gaps:.1f}", f"{gaps / engine:.1f}", f"{peak_mb():.0f}"
     )
     del bars
+    reality(LARGE, engine, 3)
     bars, weights, rows = market(*PART)
     engine = median_ms(lambda: run_account(bars, weights, rows, COSTS), 9)
     line(f"{PART[0]:,} names x {PART[1]:,} days x {PART[2]} quarters", "engine", f"{engine:.1f}", "1", "")
@@ -160,6 +179,7 @@ def small() -> None:
     bars, weights, rows = market(*SMALL)
     engine = median_ms(lambda: run_account(bars, weights, rows, COSTS), 51)
     line(f"{SMALL[0]} names x {SMALL[1]:,} days x {SMALL[2]} quarters", "engine", f"{engine:.2f}", "1", "")
+    reality(SMALL, engine, 5)
     loop = median_ms(lambda: day_loop(bars, weights, rows), 9)
     line("", "plain day loop", f"{loop:.1f}", f"{loop / engine:.1f}", "")
     theirs = with_bt(bars, weights, rows)

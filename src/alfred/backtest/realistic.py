@@ -1,7 +1,7 @@
 """An account with every friction and limit: the engine's loop over rebalancings, one pure step each.
 
-`engine.run_account` knows one rate for all trades and one fee for all shorts, and is several times as fast; it stays
-what studies use by default. Where both can do the same they agree to rounding, which a test asserts.
+`engine.run_account` knows one rate for all trades and one fee for all shorts, and is about twenty times as fast; it
+stays what studies use by default. Where both can do the same they agree to rounding, which a test asserts.
 """
 
 from dataclasses import dataclass, field, replace
@@ -37,6 +37,8 @@ class Reality:
 @dataclass(frozen=True)
 class RealisticAccount:
     """An account, and where its money went; dollars, (R,) by rebalancing that was done.
+
+    Flows of the period in which an account is ruined run to that period's end.
 
     Attributes:
         account: in units of the initial capital, as the engine gives it.
