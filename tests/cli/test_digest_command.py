@@ -181,6 +181,13 @@ def test_filings_are_digested_against_the_one_before(lake: Lake) -> None:
     assert ": 0 sections of 0 filings digested" in call("--filings")[1]
 
 
+def test_filings_are_no_news(lake: Lake) -> None:
+    write_filings(lake)
+    assert call()[0] == 0
+    assert "no articles about HRLW" in call("--symbols", "HRLW")[2]
+    assert "HRLW" not in lake.asof(LATE).digests()["symbol"].to_list()
+
+
 def test_an_endpoint_reads_filings_within_its_budget_and_pays_no_piece_twice(lake: Lake, service: Service) -> None:
     write_filings(lake, GOOD["quotations"][0])
     service.on(PATH, said(GOOD))

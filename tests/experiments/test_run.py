@@ -16,8 +16,9 @@ from alfred.core.errors import AlfredError, DataError
 from alfred.core.home import Home
 from alfred.experiments.portfolios import readings_of
 from alfred.experiments.record import FRAMES, RunRecord, load_frame, load_record
+from alfred.experiments.remarks import survivorship
 from alfred.experiments.replay import replay
-from alfred.experiments.run import run_study, survivorship
+from alfred.experiments.run import run_study
 from alfred.experiments.runs import find_run, recorded_versions
 from alfred.lake.store import Lake
 from alfred.universe.baskets import Baskets

@@ -244,8 +244,13 @@ def test_too_old_a_filing_and_one_of_the_same_instant_are_not_compared_with(lake
 def test_digests_of_filings_are_none_of_articles(lake: Lake) -> None:
     digest_filings(lake, make_digester("lexicon"))
     assert lake.asof(LATE).digests().is_empty()
-    assert digest_articles(lake, make_digester("lexicon")).done == 4
-    assert set(lake.asof(LATE).digests()["digester"]) == {"lexicon"}
+    with pytest.raises(DataError, match="no articles"):
+        digest_articles(lake, make_digester("lexicon"))
+    news = {"article_id": "n", "symbol": "HRLW", "published_at": at("2020-05-05"), "title": "HRLW rose", "text": "Up.",
+            "publisher": None, "known_at": at("2020-05-05"), "source": "wire"}  # fmt: skip
+    lake.write("articles", pl.DataFrame([news], schema_overrides={"published_at": INSTANT, "known_at": INSTANT}))
+    assert digest_articles(lake, make_digester("lexicon")).done == 1
+    assert set(lake.asof(LATE).digests()["article_id"]) == {"n"}
 
 
 def test_the_past_does_not_move_when_a_later_filing_comes(lake: Lake) -> None:
@@ -259,9 +264,7 @@ def test_the_past_does_not_move_when_a_later_filing_comes(lake: Lake) -> None:
 
 
 def test_a_lake_without_the_table_has_no_filings(lake: Lake) -> None:
-    digest_articles(lake, make_digester("lexicon"))
-    versions = lake.versions()
-    assert "filing_sections" not in versions
+    assert "filing_sections" not in lake.versions()
     empty = lake.asof(LATE).filings()
     assert empty.is_empty()
     assert {"cosine", "outlook", "symbol"} <= set(empty.columns)

@@ -1,8 +1,6 @@
 """The whole chain: lake, panel, walk-forward, scorecards, accounts, and the record of it all."""
 
 import functools
-import importlib.metadata
-import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,6 @@ import numpy as np
 import polars as pl
 
 from alfred.analysts import AnalystSpec, describe
-from alfred.core.contracts import DIRECTION
 from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
 from alfred.core.home import Home
@@ -35,25 +32,15 @@ from alfred.experiments.deflated import deflated_ratios
 from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
-from alfred.experiments.prepared import Inputs, Prepared, prepare, read_inputs, run_digest
-from alfred.experiments.record import (
-    DataSummary,
-    Efficiency,
-    LanguageSummary,
-    LeftOut,
-    PanelSummary,
-    RunRecord,
-    StageTiming,
-    dump_record,
-    load_record,
-)
+from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_digest
+from alfred.experiments.record import LanguageSummary, RunRecord, StageTiming, dump_record, load_record
+from alfred.experiments.remarks import warnings_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import NAIVE, Study, entry_name, judged_loss, target_of
+from alfred.experiments.summaries import data_summary, efficiency, environment, execution, panel_summary
 from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.experiments.vault import Opening
 from alfred.experiments.walkforward import Fit, Kept, WalkForward, curve_rows, fold_summary
-from alfred.panel.catalogue import catalogue
-from alfred.panel.labels import STOPPED_PRICES
 from alfred.panel.panel import Panel
 from alfred.panel.scaling import scaling_rules
 from alfred.training.compute import device_of
@@ -62,8 +49,6 @@ from alfred.training.meter import process_peak_mb
 from alfred.universe.baskets import Baskets
 
 ASKED_ONCE = "Asked once, of quarters that had been sealed before anyone looked."
-SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
-"""Columns that tell how large a company was."""
 
 
 @dataclass
@@ -207,21 +192,21 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         protocol=asked.protocol,
         question=asked.question,
         verdict=_verdict(scorecards, asked.protocol),
-        warnings=(*_warnings(market, walk, portfolios), *([warned] if warned else [])),
-        data=_data_summary(asked.prepared.inputs, study),
+        warnings=(*warnings_of(market, walk, portfolios), *([warned] if warned else [])),
+        data=data_summary(asked.prepared.inputs, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
-        panel=_panel_summary(study, panel, walk.panel_digest),
+        panel=panel_summary(study, panel, walk.panel_digest),
         folds=tuple(fold_summary(walk, fold) for fold in walk.folds),
         seeds=study.seeds,
         scorecards=scorecards,
         portfolios=portfolios.results,
-        efficiency=_efficiency(fits),
+        efficiency=efficiency(fits),
         timings=tuple(clock.timings),
-        environment=_environment(),
+        environment=environment(),
         settings=study.model_dump(mode="json"),
         cost_bps=study.backtest.costs.cost_bps,
-        execution=_execution(study),
+        execution=execution(study),
         peak_memory_mb=process_peak_mb(),
         language=language,
         trials=counted,
@@ -321,50 +306,6 @@ def _scorecards(study: Study, specs: Sequence[AnalystSpec], forecasts: pl.DataFr
     return judged(cards)
 
 
-def _warnings(market: Market, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
-    """What a reader must know before any figure."""
-    found = []
-    if walk.protocol in SAME_YEARS:
-        found.append(
-            "Memory: the quarters tested here were trained on. Every figure shows what was remembered, and no account "
-            "below could have been run."
-        )
-    if market.description.survivors_only:
-        found.append(survivorship(walk.panel.features))
-    levels = [name for name in walk.panel.features if catalogue()[name].is_level]
-    if levels and not market.levels_usable:
-        found.append(
-            f"Look-ahead: {', '.join(levels)} is a price level adjusted backwards; it knows later splits and dividends."
-        )
-    stopped = walk.panel.labels.came_about(walk.panel.listed).get(STOPPED_PRICES, 0)
-    if stopped:
-        found.append(
-            f"Ends unknown: the prices of {stopped} rows stop before their label's date and no action says why; what "
-            "their holders lost is in no figure here."
-        )
-    unmarked = walk.unmarked()
-    if unmarked:
-        worst = sorted(unmarked.items(), key=lambda item: -item[1])
-        named = ", ".join(f"{name} ({share:.0%})" for name, share in worst[:5])
-        more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
-        found.append(
-            f"Missing only in the test: {named}{more}. Training rows always held these columns, so that analysts could "
-            "not learn what their absence means, and take their mean for it."
-        )
-    quarters = sum(len(fold.test) for fold in walk.folds)
-    if walk.kept is not None:
-        fold = walk.folds[0]
-        found.append(
-            f"One model: {entry_name(walk.kept.spec)} learnt once, from quarters to {walk.panel.dates[fold.train[-1]]} "
-            f"and its epoch from quarters to {walk.panel.dates[fold.valid[-1]]}; it is not trained anew in the "
-            f"{quarters} test quarters, as `alfred run` does every few of them."
-        )
-    if quarters < 40:
-        found.append(f"Few dates: {quarters} test quarters can show only large effects.")
-    found += portfolios.warnings
-    return tuple(found)
-
-
 def _language(study: Study, prepared: Prepared, walk: WalkForward, forecasts: pl.DataFrame) -> LanguageSummary | None:
     panel = prepared.panel
     quarters = [int(at) for fold in walk.folds for at in fold.test]
@@ -375,102 +316,6 @@ def _language(study: Study, prepared: Prepared, walk: WalkForward, forecasts: pl
 
 def _verdict(scorecards: Sequence[Scorecard], protocol: str) -> str:
     return memory_verdict(scorecards, protocol) if protocol in SAME_YEARS else overall_verdict(scorecards)
-
-
-def survivorship(columns: Sequence[str]) -> str:
-    """The warning over results on names that were chosen at the end of the data, on these columns."""
-    text = (
-        "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and the "
-        "share of rising quarters are higher than an investor of the time could have expected."
-    )
-    sizes = [name for name in SIZE_COLUMNS if name in columns]
-    if not sizes:
-        return text
-    return (
-        f"{text} So is the rank IC of whoever learns from {', '.join(sizes)}: a company that was small and stands in a "
-        "later list of large ones has grown. Leave these columns out (panel.exclude) before believing it."
-    )
-
-
-def _data_summary(inputs: Inputs, study: Study) -> DataSummary:
-    market = inputs.market
-    empty = [name for name in ("open", "high", "low", "volume") if market.bars[name].null_count() == len(market.bars)]
-    return DataSummary(
-        provider=study.data.provider,
-        note=f"{market.description.note} Market index: {market.index_name}.",
-        versions=dict(market.view.versions),
-        first=str(market.bars["date"].min()),
-        last=str(market.bars["date"].max()),
-        symbols=market.bars["symbol"].n_unique(),
-        sessions=market.bars["date"].n_unique(),
-        known_until=inputs.seen_until,
-        missing=tuple(LeftOut(name, "the provider has none; features that need it are missing") for name in empty),
-    )
-
-
-def _panel_summary(study: Study, panel: Panel, digest: str) -> PanelSummary:
-    missing = np.isnan(panel.values[panel.listed]).mean(axis=0)
-    return PanelSummary(
-        digest=digest,
-        first=str(panel.dates[0]),
-        last=str(panel.dates[-1]),
-        dates=len(panel.dates),
-        columns=panel.features,
-        missing_share={name: float(share) for name, share in zip(panel.features, missing, strict=True)},
-        left_out=tuple(LeftOut(name, reason) for name, reason in panel.left_out.items()),
-        rows_without_label=int((panel.listed & np.isnan(panel.labels.of(DIRECTION))).sum()),
-        labels=panel.labels.came_about(panel.listed),
-        members=study.panel.members,
-    )
-
-
-def _efficiency(fits: Sequence[Fit]) -> tuple[Efficiency, ...]:
-    rows = []
-    for name in dict.fromkeys(fit.analyst for fit in fits):
-        records = [fit.record for fit in fits if fit.analyst == name]
-        epochs = sum(len(record.epochs) for record in records)
-        seconds = sum(record.seconds for record in records)
-        rows.append(
-            Efficiency(
-                analyst=name,
-                parameters=max(record.parameters for record in records),
-                fits=len(records),
-                seconds=seconds,
-                seconds_per_epoch=seconds / epochs if epochs else None,
-                samples_per_second=float(np.median([r.samples_per_second for r in records])) if epochs else None,
-                median_best_epoch=float(np.median([r.best_epoch for r in records])) if epochs else None,
-                median_seconds_to_best=_median([record.seconds_to_best for record in records]),
-                peak_memory_mb=max(_told([record.peak_memory_mb for record in records]), default=None),
-                energy_joules=_sum_of_all([record.energy_joules for record in records]),
-            )
-        )
-    return tuple(rows)
-
-
-def _told(values: Sequence[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
-
-
-def _median(values: Sequence[float | None]) -> float | None:
-    return float(np.median(_told(values))) if _told(values) else None
-
-
-def _sum_of_all(values: Sequence[float | None]) -> float | None:
-    """A sum that lacks a part would be too small: None."""
-    return sum(_told(values)) if values and None not in values else None
-
-
-def _execution(study: Study) -> str:
-    lag = study.backtest.execution.lag_sessions
-    after = "one session" if lag == 1 else f"{lag} sessions"
-    when = "at the decision date's own close" if lag == 0 else f"at the close {after} after the decision"
-    return f"filled {when}, {study.backtest.costs.cost_bps:g} bps of traded value, shares held until the next quarter"
-
-
-def _environment() -> dict[str, str]:
-    packages = ("numpy", "polars", "torch", "deltalake", "exchange-calendars")
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}", **versions}
 
 
 def _write(

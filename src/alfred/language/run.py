@@ -16,6 +16,7 @@ from alfred.core.progress import Progress, Silent
 from alfred.lake.store import Lake
 from alfred.language.contracts import Digester
 from alfred.language.records import DigestReport, RunSettings, Writer
+from alfred.language.research import PUBLISHER
 from alfred.language.stories import update_stories
 from alfred.language.workers import Change, End, Workers
 
@@ -43,7 +44,7 @@ def digest_articles(
         lake: holds the articles, and gets the digests.
         digester: reads; it is called from as many threads as it likes.
         symbols: companies; None for all.
-        source: only articles of this provider.
+        source: only articles of this provider. Filings among them are not read here, but by `digest_filings`.
         since, until: first and last day of publication, in UTC; None for no bound.
         most: articles to digest in this call; None for all.
         change: what is done to each article before it is read.
@@ -123,12 +124,12 @@ def digest_rows(
 def _articles(
     lake: Lake, symbols: Sequence[str] | None, source: str | None, since: dt.date | None, until: dt.date | None
 ) -> pl.DataFrame:
-    """Articles to be digested, by symbol and the time that they became known.
+    """Articles to be digested, by symbol and the time that they became known; filings are read by `digest_filings`.
 
     Raises:
         DataError: there are none; the message says what to do.
     """
-    rows = lake.asof(ALWAYS).articles(symbols, source=source)
+    rows = lake.asof(ALWAYS).articles(symbols, source=source).filter(pl.col("publisher").ne_missing(PUBLISHER))
     day = pl.col("published_at").dt.date()
     if since is not None:
         rows = rows.filter(day >= since)

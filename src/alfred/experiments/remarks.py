@@ -1,0 +1,73 @@
+"""What a reader must know before any figure of a run."""
+
+from collections.abc import Sequence
+
+from alfred.evaluation.protocols import SAME_YEARS
+from alfred.experiments.market import Market
+from alfred.experiments.portfolios import Portfolios
+from alfred.experiments.study import entry_name
+from alfred.experiments.walkforward import WalkForward
+from alfred.panel.catalogue import catalogue
+from alfred.panel.labels import STOPPED_PRICES
+
+SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
+"""Columns that tell how large a company was."""
+
+
+def warnings_of(market: Market, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
+    """What a reader must know before any figure."""
+    found = []
+    if walk.protocol in SAME_YEARS:
+        found.append(
+            "Memory: the quarters tested here were trained on. Every figure shows what was remembered, and no account "
+            "below could have been run."
+        )
+    if market.description.survivors_only:
+        found.append(survivorship(walk.panel.features))
+    levels = [name for name in walk.panel.features if catalogue()[name].is_level]
+    if levels and not market.levels_usable:
+        found.append(
+            f"Look-ahead: {', '.join(levels)} is a price level adjusted backwards; it knows later splits and dividends."
+        )
+    stopped = walk.panel.labels.came_about(walk.panel.listed).get(STOPPED_PRICES, 0)
+    if stopped:
+        found.append(
+            f"Ends unknown: the prices of {stopped} rows stop before their label's date and no action says why; what "
+            "their holders lost is in no figure here."
+        )
+    unmarked = walk.unmarked()
+    if unmarked:
+        worst = sorted(unmarked.items(), key=lambda item: -item[1])
+        named = ", ".join(f"{name} ({share:.0%})" for name, share in worst[:5])
+        more = f" and {len(worst) - 5} more" if len(worst) > 5 else ""
+        found.append(
+            f"Missing only in the test: {named}{more}. Training rows always held these columns, so that analysts could "
+            "not learn what their absence means, and take their mean for it."
+        )
+    quarters = sum(len(fold.test) for fold in walk.folds)
+    if walk.kept is not None:
+        fold = walk.folds[0]
+        found.append(
+            f"One model: {entry_name(walk.kept.spec)} learnt once, from quarters to {walk.panel.dates[fold.train[-1]]} "
+            f"and its epoch from quarters to {walk.panel.dates[fold.valid[-1]]}; it is not trained anew in the "
+            f"{quarters} test quarters, as `alfred run` does every few of them."
+        )
+    if quarters < 40:
+        found.append(f"Few dates: {quarters} test quarters can show only large effects.")
+    found += portfolios.warnings
+    return tuple(found)
+
+
+def survivorship(columns: Sequence[str]) -> str:
+    """The warning over results on names that were chosen at the end of the data, on these columns."""
+    text = (
+        "Survivorship: these companies were chosen because they still existed at the end of the data. Returns and the "
+        "share of rising quarters are higher than an investor of the time could have expected."
+    )
+    sizes = [name for name in SIZE_COLUMNS if name in columns]
+    if not sizes:
+        return text
+    return (
+        f"{text} So is the rank IC of whoever learns from {', '.join(sizes)}: a company that was small and stands in a "
+        "later list of large ones has grown. Leave these columns out (panel.exclude) before believing it."
+    )
