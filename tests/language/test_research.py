@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -93,6 +93,7 @@ class Reader:
 
 
 @given(st.text(alphabet="ab .\n", max_size=300), st.integers(5, 80))
+@example("aaaa\n\n", 5)
 def test_pieces_fit_and_lose_nothing(text: str, most: int) -> None:
     found = pieces(text, most)
     assert all(0 < len(one) <= most for one in found if text.strip())

@@ -90,7 +90,7 @@ def pieces(text: str, most_characters: int) -> tuple[str, ...]:
         return (text,) if text else ()
     aim = len(text) / count
     found, current = [], ""
-    for part in _parts(text, int(most_characters)):
+    for part in filter(None, _parts(text, int(most_characters))):
         if current and (len(current) + 2 + len(part) > most_characters or len(current) >= aim):
             found.append(current)
             current = part
