@@ -48,12 +48,9 @@ def values(evidence: Evidence, column: str) -> np.ndarray:
     return evidence.panel.column(evidence.panel.columns.index(column))
 
 
-def test_rows(evidence: Evidence) -> Evidence:
+def learnt_test_rows(evidence: Evidence) -> Evidence:
     own = fold(evidence)
     return replace(evidence, folds=(replace(own, train=joined(own.train, own.test)),))
-
-
-test_rows.__test__ = False  # type: ignore[attr-defined]
 
 
 def late_labels(evidence: Evidence) -> Evidence:
@@ -376,7 +373,7 @@ def old_scores(evidence: Evidence) -> Evidence:
 
 
 PLANTED: list[tuple[int, str, Plant, str]] = [
-    (1, "train-test-overlap", test_rows, "error"),
+    (1, "train-test-overlap", learnt_test_rows, "error"),
     (1, "train-test-overlap", late_labels, "error"),
     (1, "train-test-overlap", training_forecasts, "error"),
     (1, "train-test-overlap", fitted_forecasts, "error"),
@@ -482,7 +479,7 @@ def test_a_lacking_part_is_named_and_never_passed(part: str) -> None:
 
 
 def test_a_question_that_allows_an_overlap_is_told_not_stopped() -> None:
-    audit = examine(replace(test_rows(clean()), protocol="in-sample"))
+    audit = examine(replace(learnt_test_rows(clean()), protocol="in-sample"))
     found = statuses(audit)
     assert found["train-test-overlap"] == "warning"
     assert found["quarter-overlap"] == "warning"
@@ -496,7 +493,7 @@ def test_a_check_that_there_is_not_is_refused() -> None:
 
 
 def test_the_finding_names_rows() -> None:
-    audit = examine(test_rows(clean()))
+    audit = examine(learnt_test_rows(clean()))
     finding = audit.errors[0]
     assert finding.what.startswith("fold 1 tests 181 of its training rows: T15 on 2010-09-30, ")
     assert finding.rows == 181

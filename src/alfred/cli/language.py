@@ -13,6 +13,7 @@ from alfred.core.home import Home, home
 
 if TYPE_CHECKING:
     from alfred.lake.store import Lake
+    from alfred.language.filings import FilingsReport
     from alfred.language.records import DigestReport
 
 SHOWN = 10
@@ -81,7 +82,7 @@ def digest(
     from alfred.lake.symbols import symbols_of
     from alfred.language.anonymise import anonymiser
     from alfred.language.filings import FilingsReport, digest_filings
-    from alfred.language.records import DigestReport, cost_text
+    from alfred.language.records import DigestReport
     from alfred.language.registry import make_digester
     from alfred.language.run import digest_articles
 
@@ -109,14 +110,29 @@ def digest(
         if close is not None:
             close()
     if isinstance(report, FilingsReport):
-        out.print(
-            f"{report.digester}/{report.prompt_version}: {report.sections:,} sections of {report.done:,} filings "
-            f"digested, {report.compared:,} of them compared with an earlier one; {report.without:,} filings without a "
-            f"section that is read, {report.skipped:,} were there, {report.left:,} left. Their pieces:",
-            markup=False,
-            soft_wrap=True,
-        )
+        _tell_filings(report)
         report = report.pieces
+    _tell_digests(report)
+    if compare:
+        _compare(lake, report)
+    _tell_failures(report)
+    if report.failed or report.stopped:
+        raise typer.Exit(NOT_ALL)
+
+
+def _tell_filings(report: "FilingsReport") -> None:
+    out.print(
+        f"{report.digester}/{report.prompt_version}: {report.sections:,} sections of {report.done:,} filings "
+        f"digested, {report.compared:,} of them compared with an earlier one; {report.without:,} filings without a "
+        f"section that is read, {report.skipped:,} were there, {report.left:,} left. Their pieces:",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _tell_digests(report: "DigestReport") -> None:
+    from alfred.language.records import cost_text
+
     out.print(
         f"{report.digester}/{report.prompt_version} ({report.model}): {report.done:,} digested, "
         f"{len(report.failed):,} failed, {report.skipped:,} were there, {report.left:,} left.",
@@ -126,8 +142,9 @@ def digest(
     tokens = report.usage.prompt_tokens + report.usage.completion_tokens
     if tokens:
         out.print(f"This call took {tokens:,} tokens: {cost_text(report.usage.cost_usd)}.", soft_wrap=True)
-    if compare:
-        _compare(lake, report)
+
+
+def _tell_failures(report: "DigestReport") -> None:
     if report.failed:
         out.print("[yellow]Failed, to be tried again by the same command:[/]")
         for failure in report.failed[:SHOWN]:
@@ -136,8 +153,6 @@ def digest(
             out.print(f"  and {len(report.failed) - SHOWN:,} more")
     if report.stopped:
         out.print(f"[yellow]Stopped:[/] {escape(report.stopped)}", soft_wrap=True)
-    if report.failed or report.stopped:
-        raise typer.Exit(NOT_ALL)
 
 
 def _compare(lake: "Lake", report: "DigestReport") -> None:

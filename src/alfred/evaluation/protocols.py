@@ -15,6 +15,7 @@ DEFAULT_PROTOCOL = "other-tickers-other-years"
 
 IN_SAMPLE = "in-sample"
 SEALED = "sealed"
+SAME_TICKERS = "same-tickers-other-years"
 
 PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
@@ -22,7 +23,7 @@ PROTOCOLS: Mapping[str, str] = MappingProxyType(
         "other-tickers-same-years": (
             "How well do other companies fit what was learnt, in the very quarters that it was learnt from?"
         ),
-        "same-tickers-other-years": "Does what was learnt from some companies hold for the same companies later on?",
+        SAME_TICKERS: "Does what was learnt from some companies hold for the same companies later on?",
         "other-tickers-other-years": (
             "Does what was learnt from some companies hold for other companies in later years?"
         ),

@@ -10,9 +10,10 @@ from alfred.core.calendar import quarter_name
 from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few
 from alfred.evaluation.audit._evidence import Evidence, FoldRows
 from alfred.evaluation.audit._measures import correlations, mean_and_error
+from alfred.evaluation.protocols import IN_SAMPLE, SAME_TICKERS, SAME_YEARS
 
-IN_SAMPLE, SAME_YEARS, SAME_TICKERS = "in-sample", "other-tickers-same-years", "same-tickers-other-years"
-"""Protocols that allow an overlap, because their question says so."""
+ALLOW_SHARED_TICKERS = (SAME_TICKERS, IN_SAMPLE)
+"""Protocols that allow it, because their question says so."""
 SKILL_IC, IMPOSSIBLE_IC, IMPOSSIBLE_ACCURACY = 0.2, 0.5, 0.85
 FEWEST_FORECASTS = 100
 FEWEST_SHARED = 12
@@ -32,7 +33,7 @@ def labels_reach_over(evidence: Evidence) -> Iterator[Found]:
     """Training labels that were realised only after the next part had begun."""
     timed = 0
     for at, fold in enumerate(evidence.folds or ()):
-        if evidence.protocol in {IN_SAMPLE, SAME_YEARS} or not _in_order(fold):
+        if evidence.protocol in SAME_YEARS or not _in_order(fold):
             continue
         parts = [("training", fold.train), ("validation", fold.valid), ("test", fold.test)]
         there = [(name, part) for name, part in parts if part is not None and len(part)]
@@ -111,14 +112,14 @@ def baskets_shared(evidence: Evidence) -> Iterator[Found]:
     training, evaluation = evidence.baskets or ((), ())
     known = {name.upper() for name in training}
     shared = [name for name in evaluation if name.upper() in known]
-    if shared and evidence.protocol not in {SAME_TICKERS, IN_SAMPLE}:
+    if shared and evidence.protocol not in ALLOW_SHARED_TICKERS:
         what = f"{len(shared)} of {len(evaluation)} tickers of the evaluation basket are trained on: {few(shared)}."
         yield Found(what, symbols=tuple(shared[:5]), rows=len(shared))
 
 
 def tickers_shared(evidence: Evidence) -> Iterator[Found]:
     """Tickers whose rows are in both the training and the test part of a fold."""
-    if evidence.protocol in {SAME_TICKERS, IN_SAMPLE}:
+    if evidence.protocol in ALLOW_SHARED_TICKERS:
         return
     shared: set[str] = set()
     tested: set[str] = set()
@@ -182,7 +183,7 @@ def quarters_shared(evidence: Evidence) -> Iterator[Found]:
     for at, fold in enumerate(evidence.folds or ()):
         shared = np.intersect1d(fold.train.dates, fold.test.dates)
         if len(shared):
-            allowed = evidence.protocol in {SAME_YEARS, IN_SAMPLE}
+            allowed = evidence.protocol in SAME_YEARS
             what = (
                 f"fold {at + 1} tests {len(shared)} date(s) that it trains on, from {quarter_name(shared[0])} to "
                 f"{quarter_name(shared[-1])}: columns of the whole market tell which quarter it is."
@@ -193,7 +194,7 @@ def quarters_shared(evidence: Evidence) -> Iterator[Found]:
 
 def learns_from_later(evidence: Evidence) -> Iterator[Found]:
     """Training rows that lie after test rows."""
-    if evidence.protocol in {IN_SAMPLE, SAME_YEARS}:
+    if evidence.protocol in SAME_YEARS:
         return
     for at, fold in enumerate(evidence.folds or ()):
         later = fold.train.dates > fold.test.dates.min()
