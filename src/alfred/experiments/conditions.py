@@ -58,7 +58,8 @@ def reality_of(
 ) -> Reality | None:
     """What a study's accounts meet in these bars; None where it asks for neither frictions nor limits.
 
-    Limits without frictions come with the study's plain costs.
+    Limits without frictions come with the study's plain costs: cash earns nothing, prices hold dividends, and what is
+    delisted is sold at its last price.
 
     Raises:
         ConfigError: the market knows nothing of what a friction or limit needs.
@@ -69,6 +70,10 @@ def reality_of(
     if limits.sector_max is not None:
         raise ConfigError("backtest.limits.sector_max needs sectors, and the lake knows none; leave it out.")
     conditions = conditions_of(market, bars, labels=labels, cash_rate=frictions.cash_rate)
+    if settings.frictions is None:
+        return Reality(
+            frictions, limits, Conditions(delisted=conditions.delisted, delisting_return=np.zeros(len(bars.symbols)))
+        )
     if conditions.dollar_volume is None and (frictions.by_liquidity or frictions.fill_share is not None):
         raise ConfigError(
             f"backtest.frictions ask for costs or fills by liquidity, but provider {market.description.name!r} has no "
