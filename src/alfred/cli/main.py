@@ -11,6 +11,7 @@ from alfred.cli import (
     audit,
     backtest,
     catalogues,
+    compare,
     data,
     doctor,
     examine,
@@ -96,6 +97,7 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
+compare.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
