@@ -22,6 +22,7 @@ from alfred.cli import (
     single,
     studies,
     trials,
+    ui,
 )
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
@@ -108,6 +109,7 @@ backtest.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
+ui.add_to(app)
 doctor.add_to(app)
 
 

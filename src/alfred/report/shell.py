@@ -15,17 +15,18 @@ from alfred.report.plot import Plot, safe_json
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def fill(template: str, plots: Iterable[Plot], values: Mapping[str, Any]) -> str:
+def fill(template: str, plots: Iterable[Plot], values: Mapping[str, Any], folder: Path = _TEMPLATES) -> str:
     """A page as one HTML text that needs nothing else.
 
     Args:
         template: a file of this package's templates that extends `base.html.jinja`.
         plots: every plot that the page draws.
         values: what the template names.
+        folder: of further templates.
     """
     figures = {plot.key: plot.payload() for plot in plots}
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -125,7 +125,7 @@
   });
 
   // Navigation follows the reading.
-  const links = new Map([...document.querySelectorAll(".bar nav a")].map((link) => [link.hash.slice(1), link]));
+  const links = new Map([...document.querySelectorAll('.bar nav a[href^="#"]')].map((link) => [link.hash.slice(1), link]));
   const follow = () => {
     let current = "";
     links.forEach((link, id) => { if (document.getElementById(id).getBoundingClientRect().top < innerHeight * 0.35) current = id; });
