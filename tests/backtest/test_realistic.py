@@ -7,7 +7,7 @@ from alfred.backtest.conditions import Conditions, liquidity, market_at, period_
 from alfred.backtest.contracts import Readings
 from alfred.backtest.engine import run_account
 from alfred.backtest.limits import violation
-from alfred.backtest.realistic import Reality, run_realistic
+from alfred.backtest.realistic import Reality, run_decided, run_realistic
 from alfred.backtest.run import backtest
 from alfred.backtest.settings import REALISTIC, CostSettings, ExecutionSettings, FrictionSettings, LimitSettings
 from alfred.backtest.step import Market, State, hold, step, trade
@@ -155,6 +155,24 @@ def test_costs_beyond_the_account_are_ruin():
     assert geared.account.value.tolist() == [1.0, 0.0, 0.0]
     dear = run([[10], [4.8], [9]], [[1.9], [0.0]], [0, 1], spread_tiers=((0.0, 200.0),))
     assert dear.account.ruined_on == "2020-01-02"
+
+
+def test_targets_may_be_decided_by_what_is_held():
+    told = []
+
+    def keep(done, held):
+        told.append((done, held.tolist()))
+        return np.array([0.5, 0.25]) if done == 0 else held * 0.5
+
+    close = [[10, 10], [20, 10], [20, 10], [NAN, 10], [NAN, 10]]
+    found = run_decided(bars_of(close), np.array([0, 2, 3]), Reality(FrictionSettings(capital_usd=USD)), keep)
+    # 500, 250 and 250 in cash; the first doubles; then each half is sold, but the first has no quote the third time.
+    assert told == [(0, [0.0, 0.0]), (1, [1000 / 1500, 250 / 1500]), (2, [500 / 1500, 125 / 1500])]
+    np.testing.assert_allclose(found.weights, [[0.5, 0.25], [1 / 3, 1 / 12], [1 / 3, 1 / 24]])
+    with pytest.raises(DataError, match="weights must be finite; those for 2020-01-01 are not"):
+        run_decided(bars_of(close), np.array([0]), Reality(), lambda done, held: held + NAN)
+    with pytest.raises(DataError, match="there is no rebalancing"):
+        run_decided(bars_of(close), np.array([], dtype=np.int64), Reality(), keep)
 
 
 # ------------------------------------------------------------------ always
