@@ -130,23 +130,33 @@ def check_weights(bars: Bars, weights: Floats, rows: Rows) -> None:
     Raises:
         DataError: shapes disagree, weights are not finite, or rows are not ascending or outside the bars.
     """
-    sessions, names = bars.total.shape
+    names = len(bars.symbols)
     if rows.ndim != 1 or weights.shape != (len(rows), names):
         raise DataError(
             f"{rows.shape} rebalancing rows and {names} symbols need weights of shape ({len(rows)}, {names}), "
             f"got {weights.shape}."
         )
-    if not len(rows):
+    check_rows(bars, rows)
+    gross = np.abs(weights).sum(axis=1)
+    if not np.isfinite(gross).all():
+        at = int(np.flatnonzero(~np.isfinite(gross))[0])
+        raise DataError(f"weights must be finite; those for {bars.dates[rows[at]]} are not. Use 0 for no position.")
+
+
+def check_rows(bars: Bars, rows: Rows) -> None:
+    """Refuse fill rows that are not ascending or outside the bars.
+
+    Raises:
+        DataError: they are, or there are none.
+    """
+    sessions = len(bars.dates)
+    if rows.ndim != 1 or not len(rows):
         raise DataError("there is no rebalancing; the bars must hold at least one fill session.")
     if rows[0] < 0 or rows[-1] >= sessions or (np.diff(rows) <= 0).any():
         raise DataError(
             f"rebalancing rows must ascend without repeats within 0 to {sessions - 1}, "
             f"got {int(rows.min())} to {int(rows.max())}."
         )
-    gross = np.abs(weights).sum(axis=1)
-    if not np.isfinite(gross).all():
-        at = int(np.flatnonzero(~np.isfinite(gross))[0])
-        raise DataError(f"weights must be finite; those for {bars.dates[rows[at]]} are not. Use 0 for no position.")
 
 
 def _check(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) -> None:
