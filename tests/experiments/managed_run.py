@@ -1,5 +1,6 @@
 """A run that a manager can be tried on in seconds, on the sample's real prices."""
 
+import functools
 from pathlib import Path
 
 from small_study import small_study
@@ -15,5 +16,7 @@ def managed_study(**changes: object) -> Study:
     )
 
 
-def managed_run(home: Home, **changes: object) -> Path:
-    return run_study(managed_study(**changes), home)
+@functools.cache
+def managed_run(home: Home) -> Path:
+    """The folder of its run; made once a process for each home."""
+    return run_study(managed_study(), home)

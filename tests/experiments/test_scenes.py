@@ -14,6 +14,7 @@ from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.home import Home
 from alfred.evaluation.splits import walk_forward
 from alfred.experiments.record import dump_record, load_frame, load_record
+from alfred.experiments.run import run_study
 from alfred.experiments.scene_columns import NAME_COLUMNS, series_at
 from alfred.experiments.scenes import Source, observation_on, read_source, scene_of
 from alfred.manager.contracts import Scene
@@ -24,7 +25,7 @@ SETTINGS = ManagerSettings()
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.mktemp("home"))
+    return Home(tmp_path_factory.getbasetemp() / "managed")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_only_the_fit_counts_where_no_calibration_had_anything_to_learn_from(sou
 
 def test_a_run_that_tested_what_it_learnt_is_refused(home: Home) -> None:
     universe = managed_study().universe.model_dump() | {"protocol": "other-tickers-same-years"}
-    run = managed_run(home, name="memory", universe=universe, analysts=[{"name": "ridge"}])
+    run = run_study(managed_study(name="memory", universe=universe, analysts=[{"name": "ridge"}]), home)
     source = read_source(run, home)
     with pytest.raises(LeakError, match="had learnt from 20"):
         scene_of(source, SETTINGS)
