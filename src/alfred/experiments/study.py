@@ -22,6 +22,7 @@ from alfred.evaluation.protocols import DEFAULT_PROTOCOL, OTHER_TICKERS, SEALED,
 from alfred.evaluation.splits import SplitSettings
 from alfred.experiments.fundamental_settings import FundamentalSettings
 from alfred.lake.ingest import PROVIDERS
+from alfred.manager.settings import ManagerSettings
 from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
 from alfred.universe.baskets import Baskets
@@ -149,6 +150,7 @@ class Study(Settings):
     fundamentals: FundamentalSettings = FundamentalSettings()
     evaluation: BootstrapSettings = BootstrapSettings()
     backtest: BacktestSettings = BacktestSettings()
+    manager: ManagerSettings = ManagerSettings()
 
     @field_validator("seeds")
     @classmethod

@@ -57,7 +57,8 @@ class ManagerSettings(Settings):
     """Everything that determines a manager.
 
     Attributes:
-        policies: who decides; each is judged beside the rules.
+        policies: who decides; each is judged against all that are simpler, and against 1/N in any case.
+        analysts: whose forecasts it sees, by their entries in the study; default all but the naive one.
         rebalance: how often it may trade.
         seeds: trainings of each policy that learns.
         first_periods: periods before its first own decision, which it may only learn from.
@@ -70,6 +71,7 @@ class ManagerSettings(Settings):
     """
 
     policies: tuple[str, ...] = ("equal-weight",)
+    analysts: tuple[str, ...] = ()
     rebalance: Literal["quarterly", "monthly"] = "quarterly"
     seeds: tuple[int, ...] = Field(default=tuple(range(10)), min_length=1)
     first_periods: int = Field(default=16, ge=4, le=400)
