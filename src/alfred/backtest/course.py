@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alfred.backtest import _account_kernels as kernels
+from alfred.backtest import _limit_kernels as limit_kernels
 from alfred.backtest._compiled import over_blocks
 from alfred.backtest.conditions import market_at, period_at
 from alfred.backtest.costs import Rates
 from alfred.backtest.engine import Rows, check_rows
-from alfred.backtest.realistic import Reality, allowed
-from alfred.backtest.step import Market, State
+from alfred.backtest.limits import bounds, check_sectors, numbered
+from alfred.backtest.realistic import Reality
 from alfred.core.contracts import Bars, Bools, Floats
 from alfred.core.errors import DataError
 
@@ -119,6 +120,7 @@ class Course:
             raise DataError(f"{len(rows) - 1} fills need as many rows of decisions, none of them after its fill.")
         frictions, conditions = reality.frictions, reality.conditions
         conditions.check(bars, frictions)
+        check_sectors(reality.limits, conditions.sectors)
         quotes = np.ascontiguousarray(conditions.prices(bars))
         wrong = np.flatnonzero(np.isinf(quotes[rows[0] : rows[-1] + 1]).any(axis=0))
         if len(wrong):
@@ -158,6 +160,13 @@ class Course:
             (self.rows, self.quotes, self.dividends, self.credit, self.debit, self.borrow, self.ends,
              self.delisting_return, int(np.diff(self.rows).max()) + 1),
         )  # fmt: skip
+
+    @cached_property
+    def bounds(self) -> limit_kernels.Fills:
+        """The limits of targets, as compiled loops take them."""
+        reality = self.reality
+        sectors = numbered(self.most.shape[1], reality.conditions.sectors)
+        return self.mark, self.most, bounds(reality.limits), sectors
 
 
 class Steps(NamedTuple):
@@ -218,42 +227,39 @@ def step_many(course: Course, at: Rows, cash: Floats, shares: Floats, target: Fl
     Raises:
         DataError: shapes disagree, a target is not finite, or there is no such rebalancing.
     """
-    accounts, names = shares.shape
-    if not (at.shape == cash.shape == (accounts,) and target.shape == shares.shape and names == course.most.shape[1]):
+    accounts = _accounts(course, at, cash, shares, target)
+    count, wanted = len(at), np.empty(shares.shape)
+    held, weights, figures = np.empty(shares.shape), np.empty(shares.shape), np.empty((count, len(Steps._fields) - 4))
+    found = np.empty(count), held, weights, figures, np.empty(count, np.bool_)
+
+    def part(first: int, stop: int) -> None:
+        limit_kernels.allow_block((first, stop), accounts, course.bounds, wanted)
+        kernels.step_block((first, stop), (*accounts[:3], wanted), course.tables, found)
+
+    over_blocks(part, count, max(1, min(threads, count // ACCOUNTS_A_THREAD)))
+    return Steps._make((*found[:3], *figures.T, found[4]))
+
+
+def allowed_many(course: Course, at: Rows, cash: Floats, shares: Floats, target: Floats) -> Floats:
+    """(B, S) the targets that `step_many` trades to: within the limits, and 0 for names that cannot be traded."""
+    found = np.empty(shares.shape)
+    limit_kernels.allow_block((0, len(at)), _accounts(course, at, cash, shares, target), course.bounds, found)
+    return found
+
+
+def _accounts(course: Course, at: Rows, cash: Floats, shares: Floats, target: Floats) -> kernels.Accounts:
+    fills, names = course.most.shape
+    if not (at.shape == cash.shape == shares.shape[:1] and target.shape == shares.shape == (len(at), names)):
         raise DataError(
-            f"accounts of {course.most.shape[1]} names need at and cash (B,), shares and target (B, S), got "
-            f"{at.shape}, {cash.shape}, {shares.shape} and {target.shape}."
+            f"accounts of {names} names need at and cash (B,), shares and target (B, {names}), got {at.shape}, "
+            f"{cash.shape}, {shares.shape} and {target.shape}."
         )
-    if accounts and not 0 <= at.min() <= at.max() < len(course.most):
-        raise DataError(f"the course has rebalancings 0 to {len(course.most) - 1}, got {at.min()} to {at.max()}.")
+    if len(at) and not 0 <= at.min() <= at.max() < fills:
+        raise DataError(f"the course has rebalancings 0 to {fills - 1}, got {at.min()} to {at.max()}.")
     if not np.isfinite(target).all():
         raise DataError("target weights must be finite; use 0 for no position.")
-    target = _within_limits(course, at, cash, shares, target)
     plain = np.ascontiguousarray
-    given = plain(at), plain(cash), plain(shares), plain(target)
-    held, weights = np.empty((accounts, names)), np.empty((accounts, names))
-    final, figures, ruined = (
-        np.empty(accounts),
-        np.empty((accounts, len(Steps._fields) - 4)),
-        np.empty(accounts, np.bool_),
-    )
-    found = final, held, weights, figures, ruined
-    over_blocks(
-        lambda *block: kernels.step_block(block, given, course.tables, found),
-        accounts,
-        max(1, min(threads, accounts // ACCOUNTS_A_THREAD)),
-    )
-    return Steps._make((final, held, weights, *figures.T, ruined))
-
-
-def _within_limits(course: Course, at: Rows, cash: Floats, shares: Floats, target: Floats) -> Floats:
-    found = target.copy()
-    for account, period in enumerate(at.tolist()):
-        state = State(float(cash[account]), shares[account], course.mark[period])
-        if state.worth > 0.0:
-            market = Market(course.mark[period], course.most[period], course.rates)
-            found[account] = allowed(target[account], state, market, course.reality)
-    return found
+    return plain(at), plain(cash), plain(shares), plain(target)
 
 
 def _by_fill(rates: list[Rates]) -> Rates:

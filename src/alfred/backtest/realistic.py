@@ -156,8 +156,6 @@ def allowed(target: Floats, state: State, market: Market, reality: Reality) -> F
     wanted: Floats = np.where(market.most > 0.0, target, 0.0)
     at = np.flatnonzero((market.most > 0.0) & ((wanted != 0.0) | (state.shares != 0.0)))
     sectors = reality.conditions.sectors
-    if reality.limits.sector_max is not None and sectors is None:
-        raise DataError("a sector limit needs each name's sector; give sectors, or leave sector_max out.")
     wanted[at] = project(
         wanted[at],
         reality.limits,
