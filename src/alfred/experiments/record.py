@@ -11,6 +11,7 @@ velocity, total_return (null until known) |
 | `curves.parquet` | an epoch | analyst, seed, fold, epoch, train_loss, valid_loss, learning_rate, best |
 | `accounts.parquet` | an account's session | portfolio, date, value, drawdown |
 | `ledger.parquet` | a ledger line | portfolio, date, action, symbol, price, reading, profit |
+| `models.json` | a fitted analyst of the last fold | analyst, seed, and the stage that holds it until it is stored |
 """
 
 from dataclasses import dataclass, field

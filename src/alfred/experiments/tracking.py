@@ -58,12 +58,15 @@ class Tracking:
         client: MLflow's; use it inside `asked`.
         artifacts: where the files of new experiments go; None where the server decides.
         hidden: texts that no message may hold.
+        holds_files: whether files can be kept with it, and had again on every machine that uses it; a bare database
+            holds none.
     """
 
     place: str
     client: "MlflowClient" = field(repr=False)
     artifacts: str | None
     hidden: tuple[str, ...] = field(repr=False)
+    holds_files: bool = True
 
     @contextmanager
     def asked(self) -> Iterator["MlflowClient"]:
@@ -229,7 +232,7 @@ def _opened(uri: str, artifacts: str | None) -> Tracking:
     elif kind != "sqlite":
         _reach_database(uri, place)
     with _told_without(hidden, place):
-        return Tracking(place, _client(uri), artifacts, hidden)
+        return Tracking(place, _client(uri), artifacts, hidden, kind in SERVERS or artifacts is not None)
 
 
 def _parted(uri: str) -> tuple[str, str, tuple[str, ...]]:
@@ -305,7 +308,11 @@ def _prepare_mlflow() -> None:
 
     It would tell of tables that it makes; what fails comes back as an exception.
     """
-    for name, value in (("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")):
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+    ):
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 - sets up its loggers
 
