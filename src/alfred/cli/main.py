@@ -20,6 +20,7 @@ from alfred.cli import (
     scan,
     single,
     studies,
+    sweep,
     trials,
 )
 from alfred.cli.screen import err
@@ -96,6 +97,7 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
+sweep.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
