@@ -21,6 +21,7 @@ from alfred.cli import (
     scan,
     single,
     studies,
+    sweep,
     trials,
     ui,
 )
@@ -99,6 +100,7 @@ studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
 compare.add_to(app)
+sweep.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)

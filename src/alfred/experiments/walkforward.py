@@ -166,6 +166,20 @@ class WalkForward:
         found = {seed: fitting.handed_on(seed, self.folds[-1]) for seed in seeds}
         return {seed: folder for seed, folder in found.items() if folder is not None}
 
+    def validation(
+        self, spec: AnalystSpec, folds: Sequence[Fold], seeds: Sequence[int], progress: Progress
+    ) -> pl.DataFrame:
+        """Fit some folds with some seeds, and their forecasts of validation rows, as in `forecasts.parquet`.
+
+        The folds need not be the walk-forward's own; confidence is as it was fitted.
+        """
+        entry, fitting = entry_name(spec), self._fitting(spec, progress)
+        fitting.make(folds, seeds)
+        made = [
+            _keyed(fitting.made(seed, fold).valid, at, entry, seed) for seed in seeds for at, fold in enumerate(folds)
+        ]
+        return self._with_outcomes(pl.concat(made))
+
     def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
         """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
         return self._with_outcomes(_keyed(forecast_rows(windows, fitted), 0, entry_name(spec), seed))
