@@ -193,7 +193,7 @@ def test_a_run_is_managed_judged_and_written(tmp_path_factory: pytest.TempPathFa
     assert record.order == ("cash", "equal-weight", "inverse-volatility", "top-decile")
     assert record.periods == 27 - 8
     assert record.first == "2010-03-31"
-    assert record.verdict.startswith("top decile: Not shown to beat 1/N (log growth ")
+    assert record.verdict[0].startswith("Top decile: Not shown to beat 1/N (log growth ")
     assert "Volume is not known" in record.warnings[0]
     assert load_managed(run) == record
     assert record.of("cash").growth == 0.0

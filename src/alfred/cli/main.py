@@ -16,6 +16,7 @@ from alfred.cli import (
     examine,
     experiments,
     language,
+    manage,
     notes,
     scan,
     single,
@@ -106,6 +107,7 @@ backtest.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
+manage.add_to(app)
 doctor.add_to(app)
 
 
