@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alfred.backtest.course import Course, step_many
+from alfred.backtest.course import Course, allowed_many, step_many
+from alfred.backtest.limits import numbered
 from alfred.core.errors import DataError
 from alfred.manager import _account
 from alfred.manager._projection import Bounds, nearest
@@ -127,10 +128,8 @@ class BatchedAccounts:
         self._encoded = torch.tensor(self.encoder.tables(scene), device=self.device)
         self._mask = torch.tensor(scene.mask, device=self.device)
         self._mark = torch.tensor(self.course.mark, device=self.device)
-        sectors = scene.reality.conditions.sectors
-        if sectors is None and self._limits.sector_max is not None:
-            raise DataError("a sector limit needs each name's sector; give sectors, or leave sector_max out.")
-        self._sectors = None if sectors is None else torch.tensor(_dense(sectors), device=self.device)
+        sectors = numbered(self.names, scene.reality.conditions.sectors)
+        self._sectors = torch.tensor(sectors, device=self.device)
         self._tables: _account.Tables | None = None
 
     def start(self, at: Tensor, weights: Tensor | None = None) -> Accounts:
@@ -224,7 +223,12 @@ class BatchedAccounts:
         wanted = torch.where((most > 0.0) & sound[:, None], target, 0.0)
         active = (most > 0.0) & ((wanted != 0.0) | (shares != 0.0))
         worth = torch.where(sound, before, 1.0)
-        allowed = nearest(wanted, shares * mark / worth[:, None], Bounds(self._limits, self._sectors, active))
+        found = None
+        if self.device.type == "cpu":
+            given = (part.detach().numpy() for part in (at, cash, shares, wanted))
+            found = torch.from_numpy(allowed_many(self.course, *given))
+        bounds = Bounds(self._limits, self._sectors, active)
+        allowed = nearest(wanted, shares * mark / worth[:, None], bounds, found)
         fill = _account.trade(tables, at, cash, shares, allowed)
         after = before - fill.commission - fill.spread - fill.impact
         stands = sound & (after > 0.0)
@@ -236,7 +240,7 @@ class BatchedAccounts:
         def where(condition: Tensor, values: Tensor) -> Tensor:
             return torch.where(condition, values, 0.0)
 
-        found = Outcome(
+        outcome = Outcome(
             reward=before, growth=before, before=where(sound, before), after=where(sound, after),
             worth=where(lives, kept.worth), traded=where(sound, fill.traded),
             commission=where(sound, fill.commission), spread=where(sound, fill.spread),
@@ -244,11 +248,4 @@ class BatchedAccounts:
             dividends=where(stands, kept.dividends), delisted=where(stands, kept.delisted),
             borrow=where(stands, kept.borrow), weights=weights, ruined=~lives,
         )  # fmt: skip
-        return where(lives, kept.cash), where(lives[:, None], kept.shares), found
-
-
-def _dense(sectors: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.int64]:
-    """The same sectors numbered from 0 without gaps, -1 for none."""
-    found = np.full(len(sectors), -1)
-    found[sectors >= 0] = np.unique(sectors[sectors >= 0], return_inverse=True)[1]
-    return found
+        return where(lives, kept.cash), where(lives[:, None], kept.shares), outcome
