@@ -184,8 +184,15 @@ def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) 
     carried = replace(
         outlook, learnt_until=outlook.learnt_until[at], **{name: getattr(outlook, name)[at] for name in SAYS}
     )
-    columns, observed = _columns(source, decided, at)
-    market, state = market_columns(source.index, decided, carried.mean, dates, source.series)
+    names = _columns(source, decided, at)
+    of_market = market_columns(source.index, decided, carried.mean, dates, source.series)
+    unknown = [name for name in settings.hide if name not in {*names[0], *of_market[0]}]
+    if unknown:
+        raise ConfigError(
+            f"there is no column {unknown[0]!r} to hide; {suggestion(unknown[0], names[0] + of_market[0])}"
+        )
+    columns, observed = _shown(settings.hide, *names)
+    market, state = _shown(settings.hide, *of_market)
     quoted = np.isfinite(source.conditions.prices(source.bars)[decided])
     if source.conditions.delisted is not None:
         quoted &= source.conditions.delisted > decided[:, None]
@@ -202,6 +209,12 @@ def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) 
         market=state,
         outlook=carried,
     )
+
+
+def _shown(hidden: Sequence[str], columns: tuple[str, ...], values: Floats) -> tuple[tuple[str, ...], Floats]:
+    """Columns, and values with one in each last place, without those that are hidden."""
+    kept = [at for at, name in enumerate(columns) if name not in hidden]
+    return tuple(columns[at] for at in kept), values[..., kept]
 
 
 def _columns(source: Source, decided: Rows, at: Rows) -> tuple[tuple[str, ...], Floats]:

@@ -59,6 +59,8 @@ class ManagerSettings(Settings):
     Attributes:
         policies: who decides; each is judged against all that are simpler, and against 1/N in any case.
         analysts: whose forecasts it sees, by their entries in the study; default all but the naive one.
+        hide: columns of names and of the market that it is not shown, such as "log_dollar_volume" where the names are
+            known to have grown.
         rebalance: how often it may trade.
         seeds: trainings of each policy that learns.
         first_periods: periods before its first own decision, which it may only learn from.
@@ -72,6 +74,7 @@ class ManagerSettings(Settings):
 
     policies: tuple[str, ...] = ("equal-weight",)
     analysts: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
     rebalance: Literal["quarterly", "monthly"] = "quarterly"
     seeds: tuple[int, ...] = Field(default=tuple(range(10)), min_length=1)
     first_periods: int = Field(default=16, ge=4, le=400)

@@ -19,7 +19,6 @@ _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _WHOLE = NumberStyle(0, percent=True)
 _POINTS = NumberStyle(1, percent=True, signed=True)
 _CHANCE = NumberStyle(3)
-_DOLLARS = 1e6
 
 
 @dataclass(frozen=True)
@@ -367,7 +366,10 @@ def _until(policy: str, until: dict[str, float | None]) -> Cell:
 
 
 def _money(dollars: float) -> str:
-    return f"${dollars / _DOLLARS:,.3g}m" if dollars >= _DOLLARS else f"${dollars / 1000:,.3g}k"
+    for size, unit in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if dollars >= size:
+            return f"${dollars / size:.3g}{unit}"
+    return f"${dollars:.0f}"
 
 
 def _worst(record: ManagerRecord) -> Table:
