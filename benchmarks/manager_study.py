@@ -4,7 +4,7 @@
     ALFRED_HOME=somewhere python benchmarks/manager_study.py --prices prices.parquet
     ALFRED_HOME=somewhere python benchmarks/manager_study.py --run latest --set manager.seeds=[0]
 
-Without prices it is the demo study. With them it is a study of all their names that were quoted by the end of 2000:
+Without prices it is the demo study. With them it is a study of all their names that were quoted by January 2000:
 every second one, by symbol, is learnt from, and the others are forecast and traded. Prices are any file that
 `alfred data fetch csvfile` reads. All goes on where it was stopped; `--run` manages a run that is there already.
 """
@@ -72,9 +72,9 @@ def large_study(symbols: list[str]) -> Study:
 
 
 def quoted(prices: Path) -> list[str]:
-    """Symbols with a price by the end of 2000."""
+    """Symbols with a price by January 2000."""
     first = pl.scan_parquet(prices).group_by("symbol").agg(pl.col("date").cast(pl.Date).min())
-    return sorted(first.filter(pl.col("date") < pl.date(2001, 1, 1)).collect()["symbol"].to_list())
+    return sorted(first.filter(pl.col("date") < pl.date(2000, 2, 1)).collect()["symbol"].to_list())
 
 
 def chosen(arguments: argparse.Namespace, place: Home) -> tuple[Study, Path]:
