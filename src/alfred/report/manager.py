@@ -8,7 +8,7 @@ import polars as pl
 from alfred.experiments.managed import ManagerRecord, load_managed, load_managed_frame
 from alfred.manager.figures import PolicyFigures
 from alfred.manager.judgement import BENCHMARK, CASH
-from alfred.report.forest import Row, forest_plot
+from alfred.report.forest import Row, forest
 from alfred.report.format import COUNT, PERCENT, RATIO, SIGNED_PERCENT, NumberStyle, significant
 from alfred.report.frames import thin
 from alfred.report.palette import HUES, Series
@@ -168,7 +168,7 @@ def _difference_plot(record: ManagerRecord, series: dict[str, Series]) -> Plot |
         "Annual log growth less that of 1/N on the same dates. An interval that crosses zero is no evidence that the "
         "policy is better or worse; the more policies one looks at, the more leave zero out by chance."
     )
-    return forest_plot("plot-manager-difference", ("Against 1/N", caption, "growth less 1/N"), rows, SIGNED_PERCENT)
+    return forest("plot-manager-difference", ("Against 1/N", caption, "growth less 1/N"), rows, SIGNED_PERCENT)
 
 
 def _cost_plot(record: ManagerRecord, series: dict[str, Series]) -> Plot:
