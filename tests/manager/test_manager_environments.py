@@ -265,8 +265,13 @@ def test_wrong_targets_are_refused():
     accounts = twin.start(torch.tensor([5]))
     with pytest.raises(DataError, match=r"shape \(1, 4\), got \(1, 3\)"):
         twin.step(accounts, torch.zeros(1, 3))
+    for wants in (False, True):
+        with pytest.raises(DataError, match="must be finite"):
+            twin.step(accounts, torch.full((1, 4), torch.nan, requires_grad=wants))
+    env = PortfolioEnv(scene_of(RETURNS))
+    env.reset()
     with pytest.raises(DataError, match="must be finite"):
-        twin.step(accounts, torch.full((1, 4), torch.nan))
+        env.step(np.full(4, np.inf, np.float32))
     accounts, _ = twin.step(accounts, torch.zeros(1, 4))
     with pytest.raises(DataError, match="last decision is 5"):
         twin.step(accounts, torch.zeros(1, 4))
