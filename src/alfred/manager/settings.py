@@ -41,6 +41,7 @@ class LearningSettings(Settings):
         learning_rate: of the first step.
         weight_decay: of the optimiser.
         valid_share: last share of the training periods that only choose when to stop.
+        significance: largest p-value, on these periods, of what was learnt against its start at which it may decide.
     """
 
     width: int = Field(default=32, ge=1, le=1024)
@@ -51,6 +52,7 @@ class LearningSettings(Settings):
     learning_rate: float = Field(default=3e-3, gt=0.0, le=1.0)
     weight_decay: float = Field(default=1e-3, ge=0.0, le=1.0)
     valid_share: float = Field(default=0.25, ge=0.0, le=0.9)
+    significance: float = Field(default=0.1, gt=0.0, le=1.0)
 
 
 class ManagerSettings(Settings):
