@@ -17,6 +17,7 @@ from alfred.cli import (
     experiments,
     language,
     notes,
+    recommend,
     scan,
     single,
     studies,
@@ -103,6 +104,7 @@ examine.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+recommend.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
