@@ -162,7 +162,7 @@ def _lines(entry: "Entry") -> list[str]:
         f"{expected.upper_apart:+.1%}] where each errs alone; names share the market, so believe the first"
     )
     lines = [
-        f"Account: {told.worth_usd:,.2f} dollars before; cash {round(told.cash_usd, 2) + 0.0:,.2f} after orders and estimated costs",
+        f"Account: {told.worth_usd:,.2f} dollars before; cash {round(told.cash_usd, 2) + 0.0:,.2f} after orders and costs",
         costs,
         outlook,
         f"Limits that bind: {'; '.join(told.binding) or 'none'}",
@@ -181,7 +181,7 @@ def _listed(found: "Ledger") -> Table:
     table = Table(box=None)
     table.add_column("entry", justify="right")
     for heading in ("made", "as of", "until", "policy", "run"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "policy")
     for heading in ("names", "expected", "interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("hash", no_wrap=True)
