@@ -152,6 +152,10 @@ def _show(entry: "Entry") -> None:
 def _lines(entry: "Entry") -> list[str]:
     told, expected = entry.recommendation, entry.recommendation.expected
     cost = told.cost_usd / told.worth_usd
+    account = (
+        f"Account: {told.worth_usd:,.2f} dollars before; cash {round(told.cash_usd, 2) + 0.0:,.2f} after orders and "
+        "estimated costs"
+    )
     costs = (
         f"Costs of getting there: {told.cost_usd:,.2f} ({cost:.2%}): commission {told.commission_usd:,.2f}, spread "
         f"{told.spread_usd:,.2f}, impact {told.impact_usd:,.2f}; to 1/N it would be {told.equal_weight_cost_usd:,.2f}"
@@ -162,7 +166,7 @@ def _lines(entry: "Entry") -> list[str]:
         f"{expected.upper_apart:+.1%}] where each errs alone; names share the market, so believe the first"
     )
     lines = [
-        f"Account: {told.worth_usd:,.2f} dollars before; cash {round(told.cash_usd, 2) + 0.0:,.2f} after orders and costs",
+        account,
         costs,
         outlook,
         f"Limits that bind: {'; '.join(told.binding) or 'none'}",
