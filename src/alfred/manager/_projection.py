@@ -3,8 +3,8 @@
 The set that limits allow is a polyhedron, so the nearest point in it moves, where it moves smoothly, as the projection
 onto the face it lies on: names at a bound stay, and the others move along the limits that bind. That is the derivative
 given here, whichever way the point was found; where a target lies within the limits it is the identity. On the CPU the
-point comes from `limits.project`'s own kernel. Elsewhere it is exact for any of long-only, gross and a name's cap
-(thresholds by sorting, Duchi et al., 2008, ICML), and by Dykstra's alternating projections for the others.
+point is the compiled projection's. Elsewhere it is exact for any of long-only, gross and a name's cap (thresholds by
+sorting, Duchi et al., 2008, ICML), and by Dykstra's alternating projections for the others.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from alfred.backtest.limits import CYCLES, TOLERANCE
+from alfred.backtest._limit_kernels import CYCLES, TOLERANCE
 from alfred.backtest.settings import LimitSettings
 
 BINDS = 1e-9
@@ -26,28 +26,30 @@ class Bounds(NamedTuple):
 
     Attributes:
         limits: the settings.
-        sectors: (S,) sector numbers from 0 without gaps, -1 for none; None where no limit needs them.
+        sectors: (S,) sector numbers from 0 without gaps, -1 for none.
         active: (B, S) names that take part; the others stay 0.
     """
 
     limits: LimitSettings
-    sectors: Tensor | None
+    sectors: Tensor
     active: Tensor
 
 
-def nearest(target: Tensor, held: Tensor, bounds: Bounds) -> Tensor:
+def nearest(target: Tensor, held: Tensor, bounds: Bounds, found: Tensor | None = None) -> Tensor:
     """(B, S) the nearest weights within the limits; `target` itself where it is.
 
     Args:
         target: (B, S), 0 where not active.
         held: (B, S) weights before the trade.
         bounds: what weights may be.
+        found: (B, S) the answer, where the compiled projection has given it, so that only its derivative is wanted.
     """
     if bounds.limits == LimitSettings():
         return target
     held = torch.where(bounds.active, held, 0.0)
-    with torch.no_grad():
-        found = _turned(target, held, bounds)
+    if found is None:
+        with torch.no_grad():
+            found = _turned(target, held, bounds)
     if not (torch.is_grad_enabled() and (target.requires_grad or held.requires_grad)):
         return found
     moved: Tensor = _Face.apply(target, held, found, bounds)  # type: ignore[no-untyped-call]
@@ -85,7 +87,7 @@ def _on_face(upstream: Tensor, points: tuple[Tensor, Tensor, Tensor], bounds: Bo
         tight = tight | (bound & (size <= BINDS))
         rows.append(sign)
         binds.append(bound)
-    if limits.sector_max is not None and sectors is not None:
+    if limits.sector_max is not None:
         for name in torch.unique(sectors[sectors >= 0]).tolist():
             own = (sectors == name).expand_as(found)
             bound = torch.where(own, size, 0.0).sum(dim=1, keepdim=True) >= limits.sector_max - BINDS
@@ -147,9 +149,12 @@ def _turned(target: Tensor, held: Tensor, bounds: Bounds) -> Tensor:
 
 def _within(target: Tensor, bounds: Bounds, more: list[Onto]) -> Tensor:
     limits, within = bounds.limits, (_violation(target, bounds) <= TOLERANCE) & (not more)
-    if limits.sector_max is None and limits.net_max is None and limits.net_min is None and not more:
+    both = [most for most in (limits.gross_max, limits.net_max) if most is not None]
+    one_sum = limits.long_only or (limits.net_max is None and limits.net_min is None)
+    if one_sum and limits.sector_max is None and not more:
+        # Of weights that are not negative, the sum is gross and net exposure.
         inner = target.clamp(min=0.0) if limits.long_only else target
-        found = shrink(inner, limits.gross_max, limits.name_max)
+        found = shrink(inner, min(both) if both else None, limits.name_max)
     else:
         sets = _sets(bounds) + more
         found = sets[0](target) if len(sets) == 1 else _dykstra(target, sets)
@@ -171,7 +176,7 @@ def _violation(weights: Tensor, bounds: Bounds) -> Tensor:
         over.append(net - limits.net_max)
     if limits.net_min is not None:
         over.append(limits.net_min - net)
-    if limits.sector_max is not None and sectors is not None:
+    if limits.sector_max is not None:
         over.append((_by_sector(size, sectors) - limits.sector_max).max(dim=1).values)
     return torch.stack(over).max(dim=0).values[:, None]
 
@@ -207,7 +212,7 @@ def _sets(bounds: Bounds) -> list[Onto]:
     limits, sectors, active = bounds
     sets: list[Onto] = []
     gross, cap = limits.gross_max, limits.name_max
-    if limits.sector_max is not None and sectors is not None:
+    if limits.sector_max is not None:
         sets.append(lambda w, most=limits.sector_max: _of_sectors(w, sectors, most))  # type: ignore[misc]
     if gross is not None:
         sets.append(lambda w: shrink(w, gross))
@@ -255,7 +260,7 @@ def _scaled(weights: Tensor, bounds: Bounds) -> Tensor:
     most = limits.name_max
     least = 0.0 if limits.long_only else (None if most is None else -most)
     found = weights if most is None and least is None else weights.clamp(least, most)
-    if limits.sector_max is not None and sectors is not None:
+    if limits.sector_max is not None:
         sums = _by_sector(found.abs(), sectors)
         share = limits.sector_max / sums.clamp(min=limits.sector_max)
         found = found * share[:, sectors]

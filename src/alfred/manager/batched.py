@@ -12,18 +12,18 @@ the compiled step of `backtest.course`. Both agree, which tests assert.
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from alfred.backtest.course import Course, step_many
+from alfred.backtest.course import Course, allowed_many, step_many
+from alfred.backtest.limits import numbered
 from alfred.core.errors import DataError
 from alfred.manager import _account
 from alfred.manager._projection import Bounds, nearest
 from alfred.manager.contracts import Scene
 from alfred.manager.encoding import FIRST, LARGEST_WEIGHT, MASK, Encoder
-from alfred.manager.known import told
-from alfred.manager.reward import Memory, fresh, log_growth, reward
+from alfred.manager.known import told, weights_told
+from alfred.manager.reward import Memory, fresh, reward
 from alfred.manager.settings import RewardSettings
 
 
@@ -122,15 +122,13 @@ class BatchedAccounts:
         self.decisions, self.names = scene.mask.shape
         self._limits = scene.reality.limits
         self._capital = scene.reality.frictions.capital_usd
-        known = told(self.course, scene.decided)
-        self._told, self._paid = (torch.tensor(part, device=self.device) for part in known)
+        self._known = told(self.course, scene.decided)
+        self._told, self._paid_out = (torch.tensor(part, device=self.device) for part in self._known)
         self._encoded = torch.tensor(self.encoder.tables(scene), device=self.device)
         self._mask = torch.tensor(scene.mask, device=self.device)
         self._mark = torch.tensor(self.course.mark, device=self.device)
-        sectors = scene.reality.conditions.sectors
-        if sectors is None and self._limits.sector_max is not None:
-            raise DataError("a sector limit needs each name's sector; give sectors, or leave sector_max out.")
-        self._sectors = None if sectors is None else torch.tensor(_dense(sectors), device=self.device)
+        sectors = numbered(self.names, scene.reality.conditions.sectors)
+        self._sectors = torch.tensor(sectors, device=self.device)
         self._tables: _account.Tables | None = None
 
     def start(self, at: Tensor, weights: Tensor | None = None) -> Accounts:
@@ -175,10 +173,13 @@ class BatchedAccounts:
         target = torch.where(self._mask[accounts.at], target.to(self.device, torch.float64), 0.0)
         wants = target.requires_grad or accounts.cash.requires_grad or accounts.shares.requires_grad
         if self.device.type == "cpu" and not (wants and torch.is_grad_enabled()):
-            flows = self._compiled(accounts, target)
+            cash, shares, held, outcome = self._compiled(accounts, target)
         else:
-            flows = self._in_torch(accounts, target)
-        return self._next(accounts, *flows)
+            cash, shares, outcome = self._in_torch(accounts, target)
+            held = self._held(accounts.at, outcome)
+        return self._paid(
+            accounts, Accounts(accounts.at + 1, cash, shares, held, accounts.memory, outcome.ruined), outcome
+        )
 
     def _check(self, accounts: Accounts, target: Tensor) -> None:
         if target.shape != accounts.shares.shape:
@@ -186,34 +187,37 @@ class BatchedAccounts:
                             f"{tuple(target.shape)}.")  # fmt: skip
         if len(accounts.at) and int(accounts.at.max()) >= self.decisions:
             raise DataError(f"the scene's last decision is {self.decisions - 1}; start anew the accounts beyond it.")
-        if not bool(torch.isfinite(target).all()):
-            raise DataError("target weights must be finite; use 0 for no position.")
 
-    def _next(self, accounts: Accounts, cash: Tensor, shares: Tensor, out: Outcome) -> tuple[Accounts, Outcome]:
-        """Pay the period, and say what the next decision is told."""
-        was, following = accounts.ruined, accounts.at + 1
-        paid, memory = reward(self.reward, out.before, out.worth, accounts.memory)
-        growth = log_growth(out.before, out.worth)
-        kept = Memory(*(torch.where(was, old, new) for old, new in zip(accounts.memory, memory, strict=True)))
-        values = out.weights * out.after[:, None]
-        bought = values / self._mark[accounts.at]
-        told_values, gone = bought * self._told[following], (bought * self._paid[following]).sum(dim=1)
-        worth = out.after - values.sum(dim=1) + told_values.sum(dim=1) + gone
+    def _paid(self, before: Accounts, after: Accounts, out: Outcome) -> tuple[Accounts, Outcome]:
+        """Pay the period, and remember what rewards must."""
+        was = before.ruined
+        paid, growth, memory = reward(self.reward, out.before, out.worth, before.memory)
+        kept = Memory(*(torch.where(was, old, new) for old, new in zip(before.memory, memory, strict=True)))
+        return after._replace(memory=kept), out._replace(
+            reward=torch.where(was, 0.0, paid), growth=torch.where(was, 0.0, growth)
+        )
+
+    def _held(self, at: Tensor, out: Outcome) -> Tensor:
+        """(B, S) weights that the decisions after `at` are told, as `known.weights_told` has them."""
+        bought = out.weights / self._mark[at]
+        values = bought * self._told[at + 1]
+        worth = 1.0 - out.weights.sum(dim=1) + values.sum(dim=1) + (bought * self._paid_out[at + 1]).sum(dim=1)
         sound = ~out.ruined & (worth > 0.0)
-        held = torch.where(sound[:, None], told_values / torch.where(sound, worth, 1.0)[:, None], 0.0)
-        after = Accounts(following, cash, shares, held, kept, out.ruined)
-        return after, out._replace(reward=torch.where(was, 0.0, paid), growth=torch.where(was, 0.0, growth))
+        return torch.where(sound[:, None], values / torch.where(sound, worth, 1.0)[:, None], 0.0)
 
-    def _compiled(self, accounts: Accounts, target: Tensor) -> tuple[Tensor, Tensor, Outcome]:
+    def _compiled(self, accounts: Accounts, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Outcome]:
         """By `step_many`, on the tensors' own memory."""
-        given = (part.detach().numpy() for part in (accounts.at, accounts.cash, accounts.shares, target))
-        steps = step_many(self.course, *given, threads=self.threads)
-        found = {name: torch.from_numpy(np.ascontiguousarray(part)) for name, part in steps._asdict().items()}
+        at, *given = (part.detach().numpy() for part in (accounts.at, accounts.cash, accounts.shares, target))
+        steps = step_many(self.course, at, *given, threads=self.threads)
+        held = torch.from_numpy(weights_told(self.course, self._known, at, steps, threads=self.threads))
+        found = {name: torch.from_numpy(part) for name, part in steps._asdict().items()}
         cash, shares, none = found.pop("cash"), found.pop("shares"), torch.empty(0)
-        return cash, shares, Outcome(reward=none, growth=none, **found)
+        return cash, shares, held, Outcome(reward=none, growth=none, **found)
 
     def _in_torch(self, accounts: Accounts, target: Tensor) -> tuple[Tensor, Tensor, Outcome]:
         """The same with a gradient. Accounts without worth go through it as dummies, so that no gradient is NaN."""
+        if not bool(torch.isfinite(target).all()):
+            raise DataError("target weights must be finite; use 0 for no position.")
         if self._tables is None:
             self._tables = _account.Tables.of(self.course, self.device)
         tables, at = self._tables, accounts.at
@@ -224,7 +228,12 @@ class BatchedAccounts:
         wanted = torch.where((most > 0.0) & sound[:, None], target, 0.0)
         active = (most > 0.0) & ((wanted != 0.0) | (shares != 0.0))
         worth = torch.where(sound, before, 1.0)
-        allowed = nearest(wanted, shares * mark / worth[:, None], Bounds(self._limits, self._sectors, active))
+        found = None
+        if self.device.type == "cpu":
+            given = (part.detach().numpy() for part in (at, cash, shares, wanted))
+            found = torch.from_numpy(allowed_many(self.course, *given))
+        bounds = Bounds(self._limits, self._sectors, active)
+        allowed = nearest(wanted, shares * mark / worth[:, None], bounds, found)
         fill = _account.trade(tables, at, cash, shares, allowed)
         after = before - fill.commission - fill.spread - fill.impact
         stands = sound & (after > 0.0)
@@ -236,7 +245,7 @@ class BatchedAccounts:
         def where(condition: Tensor, values: Tensor) -> Tensor:
             return torch.where(condition, values, 0.0)
 
-        found = Outcome(
+        outcome = Outcome(
             reward=before, growth=before, before=where(sound, before), after=where(sound, after),
             worth=where(lives, kept.worth), traded=where(sound, fill.traded),
             commission=where(sound, fill.commission), spread=where(sound, fill.spread),
@@ -244,11 +253,4 @@ class BatchedAccounts:
             dividends=where(stands, kept.dividends), delisted=where(stands, kept.delisted),
             borrow=where(stands, kept.borrow), weights=weights, ruined=~lives,
         )  # fmt: skip
-        return where(lives, kept.cash), where(lives[:, None], kept.shares), found
-
-
-def _dense(sectors: np.typing.NDArray[np.int64]) -> np.typing.NDArray[np.int64]:
-    """The same sectors numbered from 0 without gaps, -1 for none."""
-    found = np.full(len(sectors), -1)
-    found[sectors >= 0] = np.unique(sectors[sectors >= 0], return_inverse=True)[1]
-    return found
+        return where(lives, kept.cash), where(lives[:, None], kept.shares), outcome

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from alfred.backtest.course import Course, step_many
+from alfred.backtest.course import Course
 from alfred.backtest.settings import LimitSettings
 from alfred.core.errors import ConfigError, DataError, MissingExtraError
+from alfred.manager._kernels import put_weights
+from alfred.manager._single import FIGURES, SingleAccount
 from alfred.manager.contracts import Scene
-from alfred.manager.encoding import CLIP, LARGEST_WEIGHT, Encoder, Singles, put_weights
-from alfred.manager.known import told, weights_told
+from alfred.manager.encoding import CLIP, LARGEST_WEIGHT, Encoder, Singles
+from alfred.manager.known import told
 from alfred.manager.reward import Payer
-from alfred.manager.run import after_trade
 from alfred.manager.settings import RewardSettings
 
 try:
@@ -23,8 +24,6 @@ try:
     from gymnasium.spaces import Box
 except ImportError as missing:
     raise MissingExtraError("the environment needs Gymnasium; pip install 'alfred[manager]'.") from missing
-
-TOLD = ("before", "after", "worth", "commission", "spread", "impact", "interest", "dividends", "delisted", "borrow")
 
 
 class PortfolioEnv(gymnasium.Env[Singles, Singles]):
@@ -34,7 +33,6 @@ class PortfolioEnv(gymnasium.Env[Singles, Singles]):
         observation_space: (S, K) float32, the channels of `Encoder`.
         action_space: (S,) float32 within -1 and 1.
         scale: target weight of an action of 1.
-        at: number of the next decision.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}
@@ -69,13 +67,12 @@ class PortfolioEnv(gymnasium.Env[Singles, Singles]):
         self.scale = action_scale(part.reality.limits)
         self._periods = len(scene) if episode_periods is None else episode_periods
         self._decisions, self._random = len(scene), episode_periods is not None
-        self._mask, self._told = scene.mask, told(self.course, scene.decided)
-        self._encoded = self.encoder.tables(scene)
+        self._mask, self._encoded = np.ascontiguousarray(scene.mask), self.encoder.tables(scene)
         self._capital = part.reality.frictions.capital_usd
         bound = max(CLIP, LARGEST_WEIGHT)
         self.observation_space = Box(-bound, bound, self._encoded.shape[1:], np.float32)
         self.action_space = Box(-1.0, 1.0, (scene.mask.shape[1],), np.float32)
-        self._over, self.at = True, 0
+        self._account, self._over = SingleAccount(self.course, told(self.course, scene.decided)), True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -83,14 +80,19 @@ class PortfolioEnv(gymnasium.Env[Singles, Singles]):
         """Begin an episode with the initial capital in cash; `options={"at": d}` begins it at decision d."""
         super().reset(seed=seed)
         first = int(self.np_random.integers(self._decisions - self._periods + 1)) if self._random else 0
-        self.at = first if options is None else int(options.get("at", first))
-        if not 0 <= self.at < self._decisions:
+        first = first if options is None else int(options.get("at", first))
+        if not 0 <= first < self._decisions:
             last = self._decisions - 1
-            raise ConfigError(f"the scene has decisions 0 to {last}; an episode cannot begin at {self.at}.")
-        self._end, self._over = min(self.at + self._periods, self._decisions), False
-        self._cash, self._shares = np.array([self._capital]), np.zeros((1, self._mask.shape[1]))
+            raise ConfigError(f"the scene has decisions 0 to {last}; an episode cannot begin at {first}.")
+        self._account.reset(first, self._capital)
+        self._end, self._over = min(first + self._periods, self._decisions), False
         self._payer = Payer(self.reward, self._capital)
-        return self._observe(self._shares[0]), {"worth": self._capital}
+        return self._observe(), {"worth": self._capital}
+
+    @property
+    def at(self) -> int:
+        """Number of the next decision."""
+        return self._account.at
 
     def step(self, action: Singles) -> tuple[Singles, float, bool, bool, dict[str, float]]:
         """Trade to `scale` times the action within mask and limits, hold until the next fill, and be paid.
@@ -104,23 +106,18 @@ class PortfolioEnv(gymnasium.Env[Singles, Singles]):
         """
         if self._over:
             raise DataError("the episode is over; call reset before the next step.")
-        wanted = np.clip(action, -1.0, 1.0).astype(np.float64) * self.scale
-        steps = step_many(
-            self.course, np.array([self.at]), self._cash, self._shares, (wanted * self._mask[self.at])[None]
-        )
-        held = weights_told(self._told, self.at + 1, *after_trade(self.course, self.at, steps))[0]
-        self._cash, self._shares, self.at = steps.cash, steps.shares, self.at + 1
-        info = {name: float(getattr(steps, name)[0]) for name in TOLD}
-        info["turnover"] = float(steps.turnover[0])
+        account, single = self._account, np.asarray(action, dtype=np.float32)
+        figures, ruined = account.step(single, self.scale, self._mask[account.at])
+        info = dict(zip(FIGURES, figures, strict=True))
+        info["turnover"] = info["traded"] / info["after"] if info["after"] > 0.0 else 0.0
         paid = self._payer.pay(info["before"], info["worth"])
-        ruined = bool(steps.ruined[0])
-        truncated = not ruined and self.at >= self._end
+        truncated = not ruined and account.at >= self._end
         self._over = ruined or truncated
-        return self._observe(held * (not ruined)), paid, ruined, truncated, info
+        return self._observe(), paid, ruined, truncated, info
 
-    def _observe(self, held: np.typing.NDArray[np.float64]) -> Singles:
-        found: Singles = self._encoded[min(self.at, self._decisions - 1)].copy()
-        put_weights(found, held)
+    def _observe(self) -> Singles:
+        found: Singles = self._encoded[min(self._account.at, self._decisions - 1)].copy()
+        put_weights(self._account.held, LARGEST_WEIGHT, found)
         return found
 
 

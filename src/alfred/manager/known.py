@@ -9,10 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alfred.backtest.course import Course
+from alfred.backtest._compiled import over_blocks
+from alfred.backtest.course import ACCOUNTS_A_THREAD, Course, Steps
 from alfred.backtest.engine import Rows
 from alfred.core.contracts import Floats
 from alfred.core.errors import DataError
+from alfred.manager._kernels import tell_block
 
 
 class Told(NamedTuple):
@@ -45,9 +47,13 @@ def told(course: Course, decided: Rows) -> Told:
     return Told(np.where(gone, 0.0, np.concatenate([course.told, course.mark[-1:]])), paid)
 
 
-def weights_told(at: Told, decisions: Rows | int, cash: Floats | float, shares: Floats) -> Floats:
-    """(..., S) weights that decisions are told, of (...) cash and (..., S) shares after the trade before them."""
-    values = shares * at.price[decisions]
-    worth = cash + (values + shares * at.paid[decisions]).sum(axis=-1)
-    found: Floats = values / np.where(worth > 0.0, worth, np.inf)[..., None]
-    return found
+def weights_told(course: Course, known: Told, at: Rows, steps: Steps, *, threads: int = 1) -> Floats:
+    """(B, S) weights that the decisions after rebalancings `at` are told, 0 where the account is ruined."""
+    done = at, steps.weights, steps.ruined
+    held = np.empty(steps.weights.shape)
+
+    def part(first: int, stop: int) -> None:
+        tell_block(first, stop, done, (course.mark, *known), held)
+
+    over_blocks(part, len(at), max(1, min(threads, len(at) // ACCOUNTS_A_THREAD)))
+    return held

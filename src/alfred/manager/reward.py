@@ -50,8 +50,8 @@ def log_growth(before: Tensor, worth: Tensor) -> Tensor:
     return (worth / before.clamp(min=1e-300)).clamp(min=RUIN).log()
 
 
-def reward(settings: RewardSettings, before: Tensor, worth: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
-    """(B,) what a period pays, and what is remembered after it; differentiable in both values and the memory.
+def reward(settings: RewardSettings, before: Tensor, worth: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
+    """(B,) what a period pays, its log return, and what is remembered after it; differentiable in values and memory.
 
     Args:
         settings: what is paid.
@@ -72,7 +72,7 @@ def reward(settings: RewardSettings, before: Tensor, worth: Tensor, memory: Memo
     if settings.variance_penalty:
         paid = paid - 0.5 * settings.variance_penalty * growth**2
     decay = settings.decay
-    return paid, Memory(peak, memory.mean + decay * above, memory.square + decay * squares)
+    return paid, growth, Memory(peak, memory.mean + decay * above, memory.square + decay * squares)
 
 
 class Payer:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alfred.backtest.course import Course, Steps, step_many
+from alfred.backtest.course import Course, step_many
 from alfred.backtest.realistic import RealisticAccount, run_realistic
 from alfred.core.contracts import Floats
 from alfred.core.errors import DataError
@@ -47,18 +47,12 @@ def run_policy(scene: Scene, policy: FittedPolicy) -> ManagedAccount:
         if step.ruined[0]:
             break
         cash, shares = step.cash, step.shares
-        held = weights_told(known, at + 1, *after_trade(course, at, step))[0]
+        held = weights_told(course, known, np.array([at]), step)[0]
     # The course gives the decisions; the account's daily values come from the run over all sessions, which agrees.
     wanted = np.array(targets)
     filled = np.zeros((len(whole), wanted.shape[1]))
     filled[: len(wanted)] = wanted
     return ManagedAccount(run_realistic(whole.bars, filled, whole.rows[:-1], whole.reality), wanted, np.array(shown))
-
-
-def after_trade(course: Course, at: Floats | int, step: Steps) -> tuple[Floats, Floats]:
-    """(B,) cash and (B, S) shares right after the trades of rebalancings `at`."""
-    values = step.weights * step.after[:, None]
-    return step.after - values.sum(axis=1), values / course.mark[at]
 
 
 def within_mask(weights: Floats, scene: Scene, at: int) -> Floats:
