@@ -19,6 +19,7 @@ from alfred.cli import (
     language,
     manage,
     notes,
+    recommend,
     scan,
     single,
     studies,
@@ -107,6 +108,7 @@ examine.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+recommend.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)

@@ -153,12 +153,17 @@ def observation_on(
         DataError: the date lies before the first forecasts or after the last bar.
         LeakError: the forecasts were not made out of fold.
     """
+    scene = scene_on(source, settings, date)
+    return scene.observe(0, np.zeros(len(source.bars.symbols)) if held is None else held)
+
+
+def scene_on(source: Source, settings: ManagerSettings, date: np.datetime64) -> Scene:
+    """A scene of one decision, whose fill need not be known yet; raises as `observation_on` does."""
     first, last = source.quarters[0], source.bars.dates[-1]
     if not first <= date <= last:
         raise DataError(f"{date} lies outside {first} to {last}, for which the run has forecasts and prices.")
     row = int(_last_known(source.bars.dates, date))
-    scene = _scene(source, settings, np.array([date], dtype="datetime64[D]"), np.array([row, row + 1]))
-    return scene.observe(0, np.zeros(len(source.bars.symbols)) if held is None else held)
+    return _scene(source, settings, np.array([date], dtype="datetime64[D]"), np.array([row, row + 1]))
 
 
 def frictions_of(source: Source, settings: ManagerSettings) -> FrictionSettings:
