@@ -267,7 +267,7 @@ def test_a_number_that_is_not_finite_is_refused(tmp_path):
     assert not (tmp_path / "home" / "recommendations" / LEDGER).exists()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_changed_byte_is_found(untracked, data):
     path = untracked.root / "recommendations" / LEDGER

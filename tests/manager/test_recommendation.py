@@ -200,7 +200,7 @@ def test_wrong_accounts_are_refused():
         )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     target=st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3),
     cash=st.floats(1_000.0, 1e7),

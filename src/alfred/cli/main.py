@@ -17,7 +17,9 @@ from alfred.cli import (
     examine,
     experiments,
     language,
+    manage,
     notes,
+    recommend,
     scan,
     single,
     studies,
@@ -108,9 +110,11 @@ examine.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+recommend.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
+manage.add_to(app)
 ui.add_to(app)
 doctor.add_to(app)
 

@@ -10,6 +10,7 @@ day. Shares are counted as they were then: a split multiplies them, a dividend i
 delisting pays the last price and the delisting's return, a rename turns them into shares of the new ticker.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -18,10 +19,16 @@ import numpy as np
 import polars as pl
 
 from alfred.backtest.settings import FrictionSettings
-from alfred.core.calendar import Dates, sessions_between
+from alfred.core.calendar import Dates, close_instants, sessions_between
 from alfred.core.contracts import MAGNITUDE, TOTAL, Floats
 from alfred.core.errors import DataError
+from alfred.core.home import Home
+from alfred.experiments.market import read_market
 from alfred.experiments.recommendations import Entry
+from alfred.experiments.study import DataSettings
+from alfred.experiments.tracking import tracking
+from alfred.experiments.vault import vault_of
+from alfred.lake.store import Lake
 from alfred.manager.recommendation import Line
 
 UNKNOWN_DELISTING = FrictionSettings().delisting_return
@@ -160,6 +167,12 @@ class Tape:
             remarks.append(f"{symbol} was last quoted on {last}, whose price is taken")
         return Path(own.worth(shares, end), dividends, proceeds, symbol, shares, tuple(remarks))
 
+    @property
+    def last(self) -> np.datetime64:
+        """Last session with any price."""
+        found: np.datetime64 = max(own.dates[-1] for own in self.quotes.values())
+        return found
+
     def index_change(self, start: np.datetime64, end: np.datetime64) -> float | None:
         """Change of the index between two closes; None where it has no level."""
         levels = [int(np.searchsorted(self.index_dates, day, side="right")) - 1 for day in (start, end)]
@@ -207,6 +220,33 @@ class Score:
     names_hit: int = 0
     names: int = 0
     remarks: tuple[str, ...] = field(default=())
+
+
+def scores(home: Home, entries: Sequence[Entry], now: dt.datetime | None = None) -> tuple[Score, ...]:
+    """What became of each entry, by the lake as it is: later corrections of prices count, later events do not.
+
+    An entry whose quarter lies in the sealed vault of its study's family is not looked at.
+
+    Raises:
+        DataError: the lake holds no prices of an entry's provider, or of a name that it recommended.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    tapes: dict[tuple[str, str], Tape] = {}
+    found = []
+    for entry in entries:
+        closed = _instant(entry.ends_on)
+        if now < closed:
+            found.append(Score(entry.number, "open"))
+        elif _sealed(home, entry.family, closed):
+            found.append(Score(entry.number, "sealed"))
+        else:
+            source = (entry.provider, entry.market_series)
+            if source not in tapes:
+                tapes[source] = _tape(home, *source)
+            tape = tapes[source]
+            there = tape.last >= np.datetime64(entry.ends_on, "D")
+            found.append(score(entry, tape) if there else Score(entry.number, "no prices"))
+    return tuple(found)
 
 
 def score(entry: Entry, tape: Tape) -> Score:
@@ -281,6 +321,26 @@ def _equal_weight(entry: Entry, tape: Tape, before: float, held: tuple[np.dateti
         one = tape.hold(name, each / tape.quotes[name].price(fill), fill, end)
         after += one.value + one.dividends + one.proceeds
     return after / before - 1.0
+
+
+def _tape(home: Home, provider: str, market_series: str) -> Tape:
+    market = read_market(Lake(home.lake), DataSettings(provider=provider, market_series=market_series))
+    return Tape.of(market.bars, market.tables().actions, market.index, market.index_name)
+
+
+def _sealed(home: Home, family: str, instant: dt.datetime) -> bool:
+    """Whether a quarter's end lies in a vault that nobody has opened."""
+    if not home.shared_tracking and not home.tracking.exists():
+        return False
+    vault = vault_of(tracking(home), family)
+    return vault is not None and not vault.unsealed and instant > vault.sealed_after
+
+
+def _instant(date: str) -> dt.datetime:
+    """Close of a session, ISO."""
+    close = close_instants(np.array([date], dtype="datetime64[D]"))[0]
+    found: dt.datetime = close.astype("datetime64[us]").item().replace(tzinfo=dt.UTC)
+    return found
 
 
 def _fill(start: np.datetime64, lag_sessions: int) -> np.datetime64:
