@@ -297,7 +297,7 @@ def _called(models: Sequence[StoredModel], name: str) -> Iterator[StoredModel]:
     first = min((one.seed for one in named), default=0)
     if rest:
         yield from exact or [one for one in named if one.seed == first]
-    elif len(own) == 1:
+    else:
         yield from own
 
 
