@@ -16,8 +16,10 @@ from alfred.cli import (
     examine,
     experiments,
     language,
+    models,
     notes,
     scan,
+    server,
     single,
     studies,
     trials,
@@ -96,6 +98,8 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
+models.add_to(app)
+server.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
