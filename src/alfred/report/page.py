@@ -55,16 +55,16 @@ def render(folder: Path) -> str:
     page = _page(folder)
     figures = safe_json({plot.key: plot.payload() for plot in page.plots()})
     return (
-        _templates()
+        templates()
         .get_template("report.html.jinja")
         .render(
             page=page,
             record=page.record,
-            css=_own("report.css"),
-            js=_own("report.js"),
-            plotly=_trusted(_plotly()) if page.plots() else "",
-            figures=_trusted(figures),
-            ledger_json=_trusted(safe_json(page.ledger.payload)),
+            css=own_file("report.css"),
+            js=own_file("report.js"),
+            plotly=trusted(plotly_script()) if page.plots() else "",
+            figures=trusted(figures),
+            ledger_json=trusted(safe_json(page.ledger.payload)),
         )
     )
 
@@ -127,7 +127,8 @@ def _page(folder: Path) -> Page:
     )
 
 
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The pages' templates; every text is escaped unless it is `trusted`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -142,7 +143,7 @@ def _templates() -> jinja2.Environment:
     return environment
 
 
-def _trusted(text: str) -> Markup:
+def trusted(text: str) -> Markup:
     """Text that goes into the page as it is: this package's own files, plotly's script, and JSON of `safe_json`."""
     return Markup(text)  # noqa: S704 - every other text is escaped by the template
 
@@ -153,11 +154,13 @@ def _breakable(name: str) -> Markup:
     return Markup("").join(Markup("{}<wbr>").format(part) if part in {".", "_", "/"} else part for part in parts)
 
 
-def _own(name: str) -> Markup:
-    return _trusted((_TEMPLATES / name).read_text(encoding="utf-8"))
+def own_file(name: str) -> Markup:
+    """A file of the templates' folder as it is, such as "report.css"."""
+    return trusted((_TEMPLATES / name).read_text(encoding="utf-8"))
 
 
-def _plotly() -> str:
+def plotly_script() -> str:
+    """The script that draws the plots."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
