@@ -18,9 +18,11 @@ from alfred.cli import (
     experiments,
     language,
     manage,
+    models,
     notes,
     recommend,
     scan,
+    server,
     single,
     studies,
     sweep,
@@ -103,6 +105,8 @@ single.add_to(app)
 experiments.add_to(app)
 compare.add_to(app)
 sweep.add_to(app)
+models.add_to(app)
+server.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
-from alfred.experiments.aliases import NAME, REGISTERED
+from alfred.experiments.aliases import NAME, REGISTERED, aliases_of
 from alfred.experiments.store import MODEL_TAG, PLACE, REMOVING, StoredModel, runs_of, stored_models
 from alfred.experiments.tracking import Tracking, tracking
 
@@ -85,9 +85,11 @@ def remove(home: Home, models: Sequence[StoredModel]) -> None:
         FetchError: the store did not do as it was asked.
     """
     store = tracking(home)
+    aliases = aliases_of(store) if models else {}
     for model in models:
-        if model.aliases:
-            raise ConfigError(f"{model.name} is called {model.aliases[0]}; withdraw the alias before it is removed.")
+        if model.name in aliases:
+            called = aliases[model.name][0]
+            raise ConfigError(f"{model.name} is called {called}; withdraw the alias before it is removed.")
     with store.asked() as client:
         for model in models:
             client.set_tag(model.number, _removing(model.tag), model.place)

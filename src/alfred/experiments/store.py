@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alfred.core.errors import AlfredError, ConfigError, DataError
+from alfred.core.errors import AlfredError, ConfigError, DataError, FetchError
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.settings import suggestion
+from alfred.core.storage import write_whole
 from alfred.experiments.aliases import aliases_of
 from alfred.experiments.record import RunRecord, load_record
 from alfred.experiments.stored import MANIFEST, StoredAnalyst, manifest_of, parse_manifest, read_stored, size_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 RUNS, MODELS = "alfred/runs/", "models.json"
 MODEL_TAG, STORED, REMOVING = "alfred.model.", "alfred.stored", "removing"
+RUN = re.compile(r"[a-z0-9][A-Za-z0-9_-]*")
 PLACE = re.compile(r"models/\d{3}-[A-Za-z0-9._-]+")
 _SILENT = Silent()
 _BATCH = 500
@@ -213,6 +215,30 @@ def runs_of(store: Tracking, family: str = "") -> "list[Run]":
     return store.runs([one.experiment_id for one in families]) if families else []
 
 
+def records_elsewhere(home: Home) -> list[Path]:
+    """The records of runs that other machines made, fetched from the server once and kept in the home.
+
+    Empty without a server, or where it does not answer; `alfred.experiments.listing` then lists this home's runs.
+    """
+    if not home.shared_tracking:
+        return []
+    kept = home.root / "elsewhere"
+    try:
+        store = tracking(home)
+        for run in runs_of(store) if store.holds_files else ():
+            name, own = run.data.tags.get("alfred.run", ""), run.info.lifecycle_stage != "deleted"
+            if not RUN.fullmatch(name) or not own or STORED not in run.data.tags:
+                continue
+            if not (kept / name / "run.json").exists() and not (home.runs / name / "run.json").exists():
+                with store.asked() as client, tempfile.TemporaryDirectory(prefix="alfred-run-") as scratch:
+                    record = Path(client.download_artifacts(run.info.run_id, "run.json", scratch)).read_bytes()
+                write_whole(kept / name / "run.json", record)
+    except (FetchError, OSError):
+        pass
+    own_runs = {path.parent.name for path in home.runs.glob("*/run.json")}
+    return [path for path in sorted(kept.glob("*/run.json")) if path.parent.name not in own_runs]
+
+
 def find_model(home: Home, name: str) -> StoredModel:
     """The model that a name means.
 
@@ -297,7 +323,7 @@ def _called(models: Sequence[StoredModel], name: str) -> Iterator[StoredModel]:
     first = min((one.seed for one in named), default=0)
     if rest:
         yield from exact or [one for one in named if one.seed == first]
-    elif len(own) == 1:
+    else:
         yield from own
 
 

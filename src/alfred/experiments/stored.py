@@ -30,6 +30,7 @@ from alfred.panel.preparation import Preparation
 
 FORMAT: Literal["alfred.model.1"] = "alfred.model.1"
 MANIFEST, ANALYST = "manifest.json", "analyst"
+SUFFIXES = (".json", ".safetensors")
 
 
 class About(Settings):
@@ -200,6 +201,8 @@ def parse_manifest(content: bytes, where: str, sha256: str | None = None) -> Man
         path = PurePosixPath(one.path)
         if path.is_absolute() or ".." in path.parts or "\\" in one.path or str(path) != one.path:
             raise DataError(f"the manifest of {where} names {one.path!r}, which lies outside the model's folder.")
+        if path.suffix not in SUFFIXES:
+            raise DataError(f"the manifest of {where} names {one.path!r}; a model holds JSON and safetensors only.")
     return manifest
 
 
