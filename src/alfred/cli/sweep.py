@@ -59,6 +59,7 @@ def sweep(
     database on several machines, a configuration that one of them has run or is running is not run by another.
     """
     from alfred.experiments.sweeps.drive import begin, points, run_sweep, trials_of
+    from alfred.experiments.sweeps.drive import retry as put_back
     from alfred.experiments.sweeps.pools import LocalPool, Pool, Shares, accelerators, cores
     from alfred.experiments.sweeps.ray_pool import RayPool
     from alfred.experiments.sweeps.settings import load_sweep
@@ -75,7 +76,7 @@ def sweep(
         _tell_trials(found, trials_of(queue, found))
         return
     if retry:
-        out.print(f"{queue.retry(found.identity)} failed configurations are to be tried again.")
+        out.print(f"{put_back(queue, found)} failed configurations are to be tried again.")
 
     def pool_of(open_trials: int) -> Pool:
         if ray:

@@ -4,7 +4,6 @@ It may be killed at any instant. What it held goes back into the queue when its 
 who started it notices; finished fits lie in the home's stages, and the training it was in goes on from its checkpoint.
 """
 
-import errno
 import functools
 import os
 import socket
@@ -17,11 +16,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from alfred.core.errors import AlfredError, ConfigError, FetchError
-from alfred.core.home import TRACKING_VARIABLE, Home
+from alfred.core.home import Home
 from alfred.experiments.counting import trials_of
 from alfred.experiments.prepared import run_digest
 from alfred.experiments.study import Study
-from alfred.experiments.sweeps.queue import ENDED, FAILED, FINISHED, FULL, PRUNED, Held, Queue
+from alfred.experiments.sweeps.patience import patiently
+from alfred.experiments.sweeps.queue import ENDED, FAILED, FINISHED, PRUNED, Held, Queue
 from alfred.experiments.sweeps.search import hopeless, propose
 from alfred.experiments.sweeps.settings import Sweep
 from alfred.experiments.sweeps.trial import Bench, Outcome, result_of, try_out
@@ -95,7 +95,7 @@ class Worker:
         Raises:
             AlfredError, OSError: this machine cannot go on; what it held is back in the queue.
         """
-        bench, done = Bench(self.home, self.versions), 0
+        bench, done = Bench(self.home, self.versions, self.sweep.workers.patience_minutes * 60), 0
         try:
             while True:
                 held = self._claim()
@@ -208,28 +208,6 @@ def _fail(ledger: TrialLedger, trial: Trial, error: AlfredError) -> None:
 def new_owner() -> str:
     """A name that no other worker has; it tells machine and process."""
     return f"{socket.gethostname()[:80]}:{os.getpid()}:{uuid4().hex[:8]}"
-
-
-def patiently(ask: Callable[[], T], patience_s: float) -> T:
-    """Ask the tracking data again and again while their server is away.
-
-    Raises:
-        FetchError: it stays away.
-        OSError: its disk is full.
-    """
-    begun = time.monotonic()
-    while True:
-        try:
-            return ask()
-        except FetchError as error:
-            if any(words in str(error) for words in FULL):
-                raise OSError(errno.ENOSPC, str(error).rstrip(".")) from None
-            if time.monotonic() - begun > patience_s:
-                raise FetchError(
-                    f"{str(error).rstrip('.')}; waited for {patience_s / 60:.0f} minutes. Nothing is lost: put "
-                    f"{TRACKING_VARIABLE} right and call again."
-                ) from None
-            time.sleep(min(5.0, patience_s / 4))
 
 
 def when_alone(parent: int, alone: Callable[[], Any]) -> None:
