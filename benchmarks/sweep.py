@@ -7,14 +7,17 @@ Everything runs on this machine's loopback, in a folder of its own. Panels are b
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +92,7 @@ def main() -> None:
             if told.what == "speed":
                 speed(file, sweep, folder, server)
             else:
-                chance = random.Random(told.seed)
-                kills(file, sweep, folder, server, chance.sample(WHOM * told.times, told.times), chance)
+                kills(file, sweep, folder, server, told)
 
 
 def prepare(sweep: Sweep, home: Path) -> None:
@@ -143,45 +145,61 @@ def timed(file: Path, options: list[str], environment: dict[str, str]) -> float:
     return time.monotonic() - begun
 
 
-def kills(  # noqa: PLR0917
-    file: Path, sweep: Sweep, folder: Path, server: postgres.Postgres, order: list[str], chance: random.Random
-) -> None:
-    """Kill one of a worker, the driver and the tracking server, again and again, then let the sweep end."""
-    database = server.database()
-    home = fresh(folder, "home")
+def kills(file: Path, sweep: Sweep, folder: Path, server: postgres.Postgres, told: argparse.Namespace) -> None:
+    """Kill one of a worker, the driver and the tracking server, again and again, over as many sweeps as it takes."""
+    done, chance = Counter[str](), random.Random(told.seed)
+    for turn in itertools.count():
+        done += one_sweep_of_kills(file, sweep, (folder, turn, server), chance, told.times - done.total())
+        if done.total() >= told.times:
+            break
+    print(f"{done.total()} kills in {turn + 1} sweeps: {dict(done)}")
+
+
+def one_sweep_of_kills(
+    file: Path, sweep: Sweep, place: tuple[Path, int, postgres.Postgres], chance: random.Random, most: int
+) -> Counter[str]:
+    """Kill until the sweep is done, at most so often; whom how often."""
+    folder, turn, server = place
+    home, database, done = fresh(folder, f"home-{turn}"), server.database(), Counter[str]()
     queue = Queue(database, 60.0)
-    with tracking_server(server.database(), folder / "mlflow") as tracking:
-        place = environment_of(home, ALFRED_SWEEP_STORAGE=database, ALFRED_TRACKING_URI=tracking.url)
-        driver = sweep_program(file, "--workers", "2", environment=place)
-        done = dict.fromkeys(WHOM, 0)
-        for whom in order:
-            time.sleep(chance.uniform(0.5, 8.0))
-            if driver.poll() is not None:  # it was done before we were: begin what is left anew
-                break
-            if whom == "worker":
-                below = children(driver.pid)
-                if below:
-                    os.kill(chance.choice(below), signal.SIGKILL)
-            elif whom == "driver":
-                os.kill(driver.pid, signal.SIGKILL)
-                driver.wait()
-                driver = sweep_program(file, "--workers", "2", environment=place)
-            else:
+    with tracking_server(server.database(), folder / f"mlflow-{turn}") as tracking:
+        told = environment_of(home, ALFRED_SWEEP_STORAGE=database, ALFRED_TRACKING_URI=tracking.url)
+        driver = sweep_program(file, "--workers", "2", environment=told)
+        while done.total() < most and not ended_within(driver, chance.uniform(0.5, 12.0)):
+            whom = chance.choice(WHOM)
+            if whom == "server":
                 tracking.kill()
                 time.sleep(chance.uniform(0.0, 5.0))
                 tracking.start()
+            elif whom == "driver":
+                driver.kill()
+                driver.communicate()
+                driver = sweep_program(file, "--workers", "2", environment=told)
+            elif below := children(driver.pid):
+                os.kill(chance.choice(below), signal.SIGKILL)
+            else:
+                continue
             done[whom] += 1
-            ended = sum(row.state == FINISHED for row in trials_of(queue, sweep))
-            print(f"killed the {whom}; {ended} configurations are done", flush=True)
+            states = Counter(row.state for row in trials_of(queue, sweep))
+            print(f"killed the {whom}; configurations: {dict(states)}", flush=True)
         said, _ = driver.communicate(timeout=3000)
         if driver.returncode:
             sys.exit(said)
         tracking.wait()
-        print(f"killed {done}: {sum(done.values())} in all")
         check(sweep, queue, Home(home, shared_tracking=tracking.url))
         deaths = sum(row.deaths for row in trials_of(queue, sweep))
-        print(f"complete: every configuration once, none lost; {deaths} of them had a worker that died over them")
-        print(said[-1500:])
+        print(f"complete after {done.total()} kills: every configuration once, none lost; {deaths} deaths were counted")
+        print(said.partition("Chosen")[2])
+    queue.close()
+    return done
+
+
+def ended_within(driver: "subprocess.Popen[str]", seconds: float) -> bool:
+    """Whether it ended by itself meanwhile."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and driver.poll() is None:
+        time.sleep(0.05)
+    return driver.poll() is not None
 
 
 def check(sweep: Sweep, queue: Queue, home: Home) -> None:

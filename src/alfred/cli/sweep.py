@@ -105,14 +105,14 @@ def sweep(
     _conclude(judgement, folder)
 
 
-def worker(identity: str, owner: str, parent: int) -> None:
+def worker(identity: str, name: str, parent: int) -> None:
     """Work on a sweep until it is done; `alfred sweep` starts this."""
     from alfred.experiments.sweeps.worker import Worker, when_alone
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     when_alone(parent, lambda: os.kill(os.getpid(), signal.SIGINT))
-    Worker.of(identity, home(), owner).work()
+    Worker.of(identity, home(), name).work()
 
 
 def _stop(number: int, _frame: object) -> None:

@@ -28,7 +28,7 @@ from alfred.experiments.sweeps.queue import ENDED, FAILED, FINISHED, PRUNED, RUN
 from alfred.experiments.sweeps.settings import Sweep
 from alfred.experiments.sweeps.space import Point
 from alfred.experiments.sweeps.trial import Bench
-from alfred.experiments.sweeps.worker import Worker, new_owner
+from alfred.experiments.sweeps.worker import Worker
 
 LOOK_S = 0.5
 JUDGEMENT = -1
@@ -201,7 +201,7 @@ def judge(sweep: Sweep, home: Home, queue: Queue, progress: Progress) -> tuple[J
         failure = next((row.error for row in rows if row.error), "no objective is defined")
         raise DataError(f"none of the {len(rows)} configurations of {sweep.name} could be judged: {failure}")
     study = sweep.configured(best[0].point)
-    worker = Worker.of(sweep.identity, home, new_owner())
+    worker = Worker.of(sweep.identity, home)
     asked = sweep.workers
     while True:
         held = queue.claim(

@@ -64,8 +64,8 @@ class Worker:
     owner: str
 
     @classmethod
-    def of(cls, identity: str, home: Home, owner: str = "") -> "Worker":
-        """A worker for a sweep that was written down.
+    def of(cls, identity: str, home: Home, name: str = "") -> "Worker":
+        """A worker of this process for a sweep that was written down; `name` is one that no other has.
 
         Raises:
             ConfigError: the database knows no such sweep, or other code wrote it down.
@@ -84,7 +84,7 @@ class Worker:
                 "to the same version."
             )
         queue = queue_of(home, sweep.workers.patience_minutes * 60)
-        return cls(sweep, home, queue, form["versions"], owner or new_owner())
+        return cls(sweep, home, queue, form["versions"], owner_of(name or new_name(), os.getpid()))
 
     def work(self) -> int:
         """Try configurations until all have ended; those that others hold are waited for, as they may come back.
@@ -205,9 +205,14 @@ def _fail(ledger: TrialLedger, trial: Trial, error: AlfredError) -> None:
     ledger.fail(trial, error)
 
 
-def new_owner() -> str:
-    """A name that no other worker has; it tells machine and process."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{uuid4().hex[:8]}"
+def new_name() -> str:
+    """A name that no other worker has."""
+    return uuid4().hex[:12]
+
+
+def owner_of(name: str, pid: int) -> str:
+    """How the queue calls a worker: machine, process and name."""
+    return f"{socket.gethostname()[:80]}:{pid}:{name}"
 
 
 def when_alone(parent: int, alone: Callable[[], Any]) -> None:
