@@ -135,6 +135,7 @@ def test_the_best_on_validation_rows_is_tested_once(home: Home, monkeypatch: pyt
         retry(queue_in(home), sweep)
 
 
+@pytest.mark.slow
 def test_all_tries_deflate_what_the_chosen_one_earned(home: Home) -> None:
     found, _ = run(sweep_of(space=SPACE[0]), home)
     (alone,) = (run(sweep_of(name="one", space={"analyst.quarters": [ranked_first(found)]}), other(home))[0],)
@@ -171,6 +172,7 @@ def test_the_number_of_workers_changes_nothing(home: Home) -> None:
     assert [(row.point, row.result) for row in one] == [(row.point, row.result) for row in three]
 
 
+@pytest.mark.slow
 def test_tpe_makes_as_many_trials_as_asked_whoever_proposes(home: Home) -> None:
     sweep = sweep_of(method="tpe", trials=4, space={"analyst.quarters": [1, 2, 3, 4, 5, 6]})
     found, _ = run(sweep, home, number=3)
@@ -180,6 +182,7 @@ def test_tpe_makes_as_many_trials_as_asked_whoever_proposes(home: Home) -> None:
     assert found.tried == 4
 
 
+@pytest.mark.slow
 def test_a_configuration_of_another_sweep_is_not_run_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     run(sweep_of(space={"analyst.quarters": [1, 2]}), home)
     tried: list[Any] = []
@@ -214,6 +217,7 @@ def test_what_cannot_be_done_fails_alone_and_can_be_tried_again(home: Home, monk
         run(hopeless, home)
 
 
+@pytest.mark.slow
 def test_pruned_configurations_are_counted_and_never_chosen(home: Home) -> None:
     sweep = sweep_of(pruning={"method": "asha"}, folds=2, space={"analyst.quarters": [1, 2, 3, 4, 6, 8]})
     found, folder = run(sweep, home)
