@@ -59,6 +59,7 @@ def sweep(
     database on several machines, a configuration that one of them has run or is running is not run by another.
     """
     from alfred.experiments.sweeps.drive import begin, points, run_sweep, trials_of
+    from alfred.experiments.sweeps.drive import retry as put_back
     from alfred.experiments.sweeps.pools import LocalPool, Pool, Shares, accelerators, cores
     from alfred.experiments.sweeps.ray_pool import RayPool
     from alfred.experiments.sweeps.settings import load_sweep
@@ -75,7 +76,7 @@ def sweep(
         _tell_trials(found, trials_of(queue, found))
         return
     if retry:
-        out.print(f"{queue.retry(found.identity)} failed configurations are to be tried again.")
+        out.print(f"{put_back(queue, found)} failed configurations are to be tried again.")
 
     def pool_of(open_trials: int) -> Pool:
         if ray:
@@ -104,14 +105,14 @@ def sweep(
     _conclude(judgement, folder)
 
 
-def worker(identity: str, owner: str, parent: int) -> None:
+def worker(identity: str, name: str, parent: int) -> None:
     """Work on a sweep until it is done; `alfred sweep` starts this."""
     from alfred.experiments.sweeps.worker import Worker, when_alone
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     when_alone(parent, lambda: os.kill(os.getpid(), signal.SIGINT))
-    Worker.of(identity, home(), owner).work()
+    Worker.of(identity, home(), name).work()
 
 
 def _stop(number: int, _frame: object) -> None:

@@ -166,6 +166,10 @@ class WalkForward:
         found = {seed: fitting.handed_on(seed, self.folds[-1]) for seed in seeds}
         return {seed: folder for seed, folder in found.items() if folder is not None}
 
+    def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
+        """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
+        return self._with_outcomes(_keyed(forecast_rows(windows, fitted), 0, entry_name(spec), seed))
+
     def validation(
         self, spec: AnalystSpec, folds: Sequence[Fold], seeds: Sequence[int], progress: Progress
     ) -> pl.DataFrame:
@@ -179,10 +183,6 @@ class WalkForward:
             _keyed(fitting.made(seed, fold).valid, at, entry, seed) for seed in seeds for at, fold in enumerate(folds)
         ]
         return self._with_outcomes(pl.concat(made))
-
-    def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
-        """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
-        return self._with_outcomes(_keyed(forecast_rows(windows, fitted), 0, entry_name(spec), seed))
 
     def _forecast_kept(self, kept: Kept) -> tuple[list[Fit], pl.DataFrame]:
         entry = entry_name(kept.spec)

@@ -22,12 +22,13 @@ from alfred.experiments.record import RunRecord, load_frame, load_record
 from alfred.experiments.run import run_study
 from alfred.experiments.study import Study
 from alfred.experiments.sweeps import space
+from alfred.experiments.sweeps.patience import patiently
 from alfred.experiments.sweeps.pools import Pool
 from alfred.experiments.sweeps.queue import ENDED, FAILED, FINISHED, PRUNED, RUNNING, Queue, Row
 from alfred.experiments.sweeps.settings import Sweep
 from alfred.experiments.sweeps.space import Point
 from alfred.experiments.sweeps.trial import Bench
-from alfred.experiments.sweeps.worker import Worker, new_owner, patiently
+from alfred.experiments.sweeps.worker import Worker
 
 LOOK_S = 0.5
 JUDGEMENT = -1
@@ -109,16 +110,15 @@ def begin(sweep: Sweep, home: Home, queue: Queue, progress: Progress) -> Mapping
     Returns:
         Versions of the lake's tables that the sweep reads, from its first start to its end.
     """
-    planned = points(sweep)
+    planned, patience_s = points(sweep), sweep.workers.patience_minutes * 60
     form = queue.form(sweep.identity)
     if form is None:
         progress.say("reading the data of the base study")
-        versions = dict(
-            Bench(home).inputs(sweep.configured(planned[0]) if planned else sweep.base).market.view.versions
-        )
+        first = sweep.configured(planned[0]) if planned else sweep.base
+        versions = dict(Bench(home, None, patience_s).inputs(first).market.view.versions)
         form = queue.enter(sweep.identity, {"sweep": sweep.model_dump(mode="json"), "versions": versions})
     versions = dict(form["versions"])
-    bench, there = Bench(home, versions), {row.number for row in queue.rows(sweep.identity)}
+    bench, there = Bench(home, versions, patience_s), {row.number for row in queue.rows(sweep.identity)}
     for number, point in enumerate(planned):
         if number not in there:
             queue.add(sweep.identity, number, bench.key(sweep, sweep.configured(point)), point)
@@ -169,6 +169,19 @@ def trials_of(queue: Queue, sweep: Sweep) -> tuple[Row, ...]:
     return tuple(row for row in queue.rows(sweep.identity) if row.number >= 0)
 
 
+def retry(queue: Queue, sweep: Sweep) -> int:
+    """Put failed configurations back into the queue; how many that were.
+
+    Raises:
+        ConfigError: the test was looked at already, and a choice among more would be a second look.
+    """
+    if any(row.number == JUDGEMENT and row.state == FINISHED for row in queue.rows(sweep.identity)):
+        raise ConfigError(
+            f"the sweep {sweep.name} was judged already; to try its failed configurations, begin another one."
+        )
+    return queue.retry(sweep.identity)
+
+
 def ranked(sweep: Sweep, rows: Sequence[Row]) -> list[Row]:
     """Finished configurations, the best first; of equal ones the earliest."""
     known = [row for row in rows if row.state == FINISHED and row.result.get("value") is not None]
@@ -188,7 +201,7 @@ def judge(sweep: Sweep, home: Home, queue: Queue, progress: Progress) -> tuple[J
         failure = next((row.error for row in rows if row.error), "no objective is defined")
         raise DataError(f"none of the {len(rows)} configurations of {sweep.name} could be judged: {failure}")
     study = sweep.configured(best[0].point)
-    worker = Worker.of(sweep.identity, home, new_owner())
+    worker = Worker.of(sweep.identity, home)
     asked = sweep.workers
     while True:
         held = queue.claim(

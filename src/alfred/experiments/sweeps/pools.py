@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from alfred.core.errors import DataError
 from alfred.experiments.sweeps.queue import Queue
 from alfred.experiments.sweeps.settings import WorkerSettings
-from alfred.experiments.sweeps.worker import new_owner
+from alfred.experiments.sweeps.worker import new_name, owner_of
 
 STOP_S = 20.0
 LAST_LINES = 20
@@ -89,10 +89,19 @@ class _Process:
     running: "subprocess.Popen[str]"
     said: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
 
-    def listen(self) -> threading.Thread:
-        thread = threading.Thread(target=lambda: self.said.extend(self.running.stderr or ()), daemon=True)
-        thread.start()
-        return thread
+    def __post_init__(self) -> None:
+        self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.listener.start()
+
+    def _listen(self) -> None:
+        if self.running.stderr is not None:
+            with self.running.stderr as lines:
+                self.said.extend(lines)
+
+    def last_words(self) -> str:
+        """What it said last."""
+        self.listener.join(timeout=2)
+        return " ".join(line.strip() for line in self.said).strip()
 
 
 class LocalPool:
@@ -127,6 +136,7 @@ class LocalPool:
             except subprocess.TimeoutExpired:
                 one.running.kill()
                 one.running.wait()
+            one.listener.join(timeout=2)
         # Where the error is that the queue is away, their leases run out.
         if kind is None or issubclass(kind, KeyboardInterrupt):
             for one in self._processes:
@@ -147,7 +157,7 @@ class LocalPool:
 
     def _bury(self, one: _Process) -> None:
         code = one.running.returncode
-        said = " ".join(line.strip() for line in one.said).strip()
+        said = one.last_words()
         if code == CANNOT_GO_ON:
             self._queue.release(one.owner)
             raise DataError(f"a worker cannot go on: {said.removeprefix('Error: ').rstrip('.')}.")
@@ -160,9 +170,9 @@ class LocalPool:
         self._processes.append(self._start(one.place))
 
     def _start(self, place: int) -> _Process:
-        owner = new_owner()
+        name = new_name()
         running = subprocess.Popen(  # noqa: S603 - our own program
-            [*self._command, self._identity, owner, str(os.getpid())],
+            [*self._command, self._identity, name, str(os.getpid())],
             env={**os.environ, **self._shares.environment(place)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -170,9 +180,7 @@ class LocalPool:
             text=True,
             start_new_session=True,  # Ctrl-C is the driver's, who then stops them in order
         )
-        found = _Process(place, owner, running)
-        found.listen()
-        return found
+        return _Process(place, owner_of(name, running.pid), running)
 
 
 def cores() -> int:

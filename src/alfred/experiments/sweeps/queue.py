@@ -283,7 +283,8 @@ class Queue:
 
         def work(connection: sa.Connection) -> int:
             failed = [one for one in connection.execute(_of(sweep)) if one.state == FAILED]
-            return sum(_changed(connection, one.key, one.turn, **{**_NEW, "turn": one.turn + 1}) for one in failed)
+            anew = {name: value for name, value in _NEW.items() if name != "turn"}
+            return sum(_changed(connection, one.key, one.turn, **anew) for one in failed)
 
         return self._asked(work)
 

@@ -64,7 +64,7 @@ def hopeless(sweep: Sweep, rows: Sequence[Row], number: int) -> bool:
     from optuna.samplers import RandomSampler
 
     study = _study(sweep, [row for row in rows if row.number != number], RandomSampler(seed=0))
-    study.add_trial(_frozen(sweep, own, running=True))
+    study.add_trial(_frozen(sweep, own, decided=len(own.reports) - 1))
     trial = study.get_trials(deepcopy=False)[-1]
     return _pruner(rule).prune(study, trial)
 
@@ -81,7 +81,7 @@ def _study(sweep: Sweep, rows: Sequence[Row], sampler: "optuna.samplers.BaseSamp
     import optuna
 
     study = optuna.create_study(direction="maximize" if sweep.rises else "minimize", sampler=sampler)
-    study.add_trials([_frozen(sweep, row, running=row.state == RUNNING) for row in rows if _usable(row)])
+    study.add_trials([_frozen(sweep, row) for row in rows if _usable(row)])
     return study
 
 
@@ -89,23 +89,23 @@ def _usable(row: Row) -> bool:
     return row.state in {RUNNING, PRUNED, FAILED} or (row.state == FINISHED and _value(row) is not None)
 
 
-def _frozen(sweep: Sweep, row: Row, *, running: bool) -> "optuna.trial.FrozenTrial":
-    """A row as a trial of Optuna, with the rungs that successive halving had it reach."""
+def _frozen(sweep: Sweep, row: Row, decided: int | None = None) -> "optuna.trial.FrozenTrial":
+    """A row as a trial of Optuna, with the rungs of successive halving that it reached.
+
+    `decided` is how many of its reports were decided on before; default all.
+    """
     import optuna
 
-    states = {FINISHED: "COMPLETE", PRUNED: "PRUNED", FAILED: "FAIL"}
-    state = optuna.trial.TrialState["RUNNING" if running else states[row.state]]
+    states = {FINISHED: "COMPLETE", PRUNED: "PRUNED", FAILED: "FAIL", RUNNING: "RUNNING"}
     values = {step: value for step, value in enumerate(row.reports, 1) if math.isfinite(value)}
     place, params = _place(sweep, row.point)
-    names = {SPACE: place, **params}
-    distributions = _distributions(sweep, place)
     return optuna.create_trial(
-        state=state,
+        state=optuna.trial.TrialState[states[row.state]],
         value=_value(row) if row.state == FINISHED else None,
-        params=names,
-        distributions=distributions,
+        params={SPACE: place, **params},
+        distributions=_distributions(sweep, place),
         intermediate_values=values,
-        system_attrs={} if running else _rungs(sweep.pruning, values),
+        system_attrs=_rungs(sweep.pruning, dict(list(values.items())[:decided])),
     )
 
 

@@ -25,6 +25,7 @@ from alfred.evaluation.splits import Fold, walk_forward
 from alfred.experiments.prepared import Inputs, Prepared, prepare, read_inputs
 from alfred.experiments.run import walk_of
 from alfred.experiments.study import NAIVE, Study, entry_name, judged_loss
+from alfred.experiments.sweeps.patience import patiently
 from alfred.experiments.sweeps.settings import Sweep
 from alfred.panel.panel import Panel
 from alfred.training.losses import original_row_losses
@@ -66,10 +67,12 @@ class Bench:
     Attributes:
         home: where lake and stages are.
         versions: of the lake's tables that the sweep began with; None for the current ones.
+        patience_s: how long to wait for the tracking data, which know of a family's vault.
     """
 
     home: Home
     versions: Mapping[str, int] | None = None
+    patience_s: float = 0.0
     _inputs: "OrderedDict[str, Inputs]" = field(default_factory=OrderedDict)
     _panels: "OrderedDict[str, Prepared]" = field(default_factory=OrderedDict)
 
@@ -78,7 +81,11 @@ class Bench:
         asked = digest_of(
             *(part.model_dump(mode="json") for part in (study.data, study.universe)), study.vault_quarters
         )
-        return _kept(self._inputs, asked, lambda: read_inputs(study, self.home, self.versions))
+        return _kept(
+            self._inputs,
+            asked,
+            lambda: patiently(lambda: read_inputs(study, self.home, self.versions), self.patience_s),
+        )
 
     def prepared(self, study: Study) -> Prepared:
         """The same with its panel."""

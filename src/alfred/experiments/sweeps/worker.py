@@ -4,7 +4,6 @@ It may be killed at any instant. What it held goes back into the queue when its 
 who started it notices; finished fits lie in the home's stages, and the training it was in goes on from its checkpoint.
 """
 
-import errno
 import functools
 import os
 import socket
@@ -17,11 +16,12 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from alfred.core.errors import AlfredError, ConfigError, FetchError
-from alfred.core.home import TRACKING_VARIABLE, Home
+from alfred.core.home import Home
 from alfred.experiments.counting import trials_of
 from alfred.experiments.prepared import run_digest
 from alfred.experiments.study import Study
-from alfred.experiments.sweeps.queue import ENDED, FAILED, FINISHED, FULL, PRUNED, Held, Queue
+from alfred.experiments.sweeps.patience import patiently
+from alfred.experiments.sweeps.queue import ENDED, FAILED, FINISHED, PRUNED, Held, Queue
 from alfred.experiments.sweeps.search import hopeless, propose
 from alfred.experiments.sweeps.settings import Sweep
 from alfred.experiments.sweeps.trial import Bench, Outcome, result_of, try_out
@@ -64,8 +64,8 @@ class Worker:
     owner: str
 
     @classmethod
-    def of(cls, identity: str, home: Home, owner: str = "") -> "Worker":
-        """A worker for a sweep that was written down.
+    def of(cls, identity: str, home: Home, name: str = "") -> "Worker":
+        """A worker of this process for a sweep that was written down; `name` is one that no other has.
 
         Raises:
             ConfigError: the database knows no such sweep, or other code wrote it down.
@@ -84,7 +84,7 @@ class Worker:
                 "to the same version."
             )
         queue = queue_of(home, sweep.workers.patience_minutes * 60)
-        return cls(sweep, home, queue, form["versions"], owner or new_owner())
+        return cls(sweep, home, queue, form["versions"], owner_of(name or new_name(), os.getpid()))
 
     def work(self) -> int:
         """Try configurations until all have ended; those that others hold are waited for, as they may come back.
@@ -95,7 +95,7 @@ class Worker:
         Raises:
             AlfredError, OSError: this machine cannot go on; what it held is back in the queue.
         """
-        bench, done = Bench(self.home, self.versions), 0
+        bench, done = Bench(self.home, self.versions, self.sweep.workers.patience_minutes * 60), 0
         try:
             while True:
                 held = self._claim()
@@ -205,31 +205,14 @@ def _fail(ledger: TrialLedger, trial: Trial, error: AlfredError) -> None:
     ledger.fail(trial, error)
 
 
-def new_owner() -> str:
-    """A name that no other worker has; it tells machine and process."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{uuid4().hex[:8]}"
+def new_name() -> str:
+    """A name that no other worker has."""
+    return uuid4().hex[:12]
 
 
-def patiently(ask: Callable[[], T], patience_s: float) -> T:
-    """Ask the tracking data again and again while their server is away.
-
-    Raises:
-        FetchError: it stays away.
-        OSError: its disk is full.
-    """
-    begun = time.monotonic()
-    while True:
-        try:
-            return ask()
-        except FetchError as error:
-            if any(words in str(error) for words in FULL):
-                raise OSError(errno.ENOSPC, str(error).rstrip(".")) from None
-            if time.monotonic() - begun > patience_s:
-                raise FetchError(
-                    f"{str(error).rstrip('.')}; waited for {patience_s / 60:.0f} minutes. Nothing is lost: put "
-                    f"{TRACKING_VARIABLE} right and call again."
-                ) from None
-            time.sleep(min(5.0, patience_s / 4))
+def owner_of(name: str, pid: int) -> str:
+    """How the queue calls a worker: machine, process and name."""
+    return f"{socket.gethostname()[:80]}:{pid}:{name}"
 
 
 def when_alone(parent: int, alone: Callable[[], Any]) -> None:
