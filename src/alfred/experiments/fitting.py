@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from alfred.analysts import AnalystSpec, Job, describe, fit_many
+from alfred.analysts import AnalystSpec, Job, describe, fit_many, restore_analyst
 from alfred.core.contracts import FitRecord, FittedAnalyst, Windows
 from alfred.core.errors import DataError
 from alfred.core.progress import Progress, Silent
@@ -20,6 +20,11 @@ from alfred.training.settings import TrainSettings
 
 LOT_BYTES = 1e9
 """Folds are trained together as long as their windows take less than this."""
+
+KEPT_BYTES = 64e6
+"""A fitted analyst is kept beside its forecasts as long as its numbers take less than this; a larger one is fitted
+again where someone asks for it."""
+ANALYST = "analyst"
 
 _RECORD = TypeAdapter(FitRecord)
 
@@ -85,6 +90,17 @@ class Fitting:
 
         return self.stages.run(*self._stage(seed, fold), compute, _load)[0]
 
+    def fitted(self, seed: int, fold: Fold) -> FittedAnalyst:
+        """The analyst that has learnt: as it was kept, otherwise fitted again, which gives the same."""
+        folder = self.stages.find(*self._stage(seed, fold, ANALYST))
+        if folder is not None:
+            return restore_analyst(folder / ANALYST)
+        train, valid, _ = self.parts(fold)
+        jobs, checkpoints = [Job(train, valid, seed)], self.stages.root / "training"
+        (one,) = fit_many(self.spec, self.settings, jobs, progress=self.progress, checkpoints=checkpoints)
+        self._keep_analyst(seed, fold, one)
+        return one
+
     def _fit(self, lot: Sequence["_Task"], together: bool) -> None:
         jobs = [(task, Job(task.train, task.valid, seed)) for task in lot for seed in task.seeds]
         for some in [jobs] if together and jobs else [[job] for job in jobs]:
@@ -102,6 +118,7 @@ class Fitting:
                     forecast_rows(task.valid, one),
                     spent.on(one.record, share=1 / len(some)),
                 )
+                self._keep_analyst(job.seed, task.fold, one)
                 self._keep(job.seed, task.fold, made)
                 if not together:
                     self.progress.advance(entry_name(self.spec), note=f"seed {job.seed}")
@@ -114,8 +131,13 @@ class Fitting:
 
         self.stages.run(*self._stage(seed, fold), compute, _load)
 
-    def _stage(self, seed: int, fold: Fold) -> tuple[str, dict[str, Any]]:
-        return f"fit-{entry_name(self.spec).replace(':', '-')}", {
+    def _keep_analyst(self, seed: int, fold: Fold, one: FittedAnalyst) -> None:
+        if 4 * one.record.parameters <= KEPT_BYTES:
+            stage = self._stage(seed, fold, ANALYST)
+            self.stages.run(*stage, lambda folder: one.save(folder / ANALYST), lambda folder: folder)
+
+    def _stage(self, seed: int, fold: Fold, what: str = "fit") -> tuple[str, dict[str, Any]]:
+        return f"{what}-{entry_name(self.spec).replace(':', '-')}", {
             **self.inputs,
             "spec": self.spec.model_dump(mode="json"),
             "train": self.settings.model_dump(mode="json"),
