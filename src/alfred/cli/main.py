@@ -15,6 +15,7 @@ from alfred.cli import (
     doctor,
     examine,
     experiments,
+    explain,
     language,
     notes,
     scan,
@@ -100,6 +101,7 @@ trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
+explain.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
