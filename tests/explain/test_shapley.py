@@ -25,7 +25,7 @@ from alfred.training.settings import TrainSettings
 
 QUICK = TrainSettings(epochs=4, batch_size=64, learning_rate=3e-3, threads=1, device="cpu", patience=30)
 NETWORKS = ("lstm", "trans", "vanilla")
-FEW = ExplainSettings(background=32, samples=64)
+FEW = ExplainSettings(background=16, samples=32)
 ROWS = 100
 
 
@@ -201,7 +201,7 @@ def test_expected_gradients_against_the_closed_form():
     """Of x0 + x0 x1 the path integral is (x0-b0)(1 + (x1+b1)/2) and (x1-b1)(x0+b0)/2; sampling must come to it."""
     train, _, test = data("PM")
     background = background_rows(train, 64, 0)
-    settings = ExplainSettings(background=64, samples=4096)
+    settings = ExplainSettings(background=64, samples=1024)
     found = attribute(HandNetwork(Quadratic()), test, background, "hand", settings)
     x, b = test.x[:, -1].astype(float), background.x[:, -1].astype(float)
     first = ((x[:, None, 0] - b[None, :, 0]) * (1 + (x[:, None, 1] + b[None, :, 1]) / 2)).mean(axis=1)
@@ -211,7 +211,7 @@ def test_expected_gradients_against_the_closed_form():
     assert np.sqrt(np.mean((own[:, 0] - first) ** 2)) < 1.5 * error
     assert np.sqrt(np.mean((own[:, 1] - second) ** 2)) < 1.5 * error
     assert np.abs(own[:, 2:]).max() < 1e-9
-    assert error < 0.05
+    assert error < 0.1
 
 
 def test_the_notes_assertion_error_names_the_analyst():
@@ -220,7 +220,9 @@ def test_the_notes_assertion_error_names_the_analyst():
         attribute(HandNetwork(Detached()), test, background_rows(train, 32, 0), "lost.tanh", FEW)
 
 
-@pytest.mark.parametrize("name", ["vanilla.small.tanh", "lstm.small.extractors.tanh"])
+@pytest.mark.parametrize(
+    "name", ["vanilla.small.tanh", pytest.param("lstm.small.extractors.tanh", marks=pytest.mark.slow)]
+)
 def test_networks_agree_with_sampled_orders(name):
     """Two methods, two games that differ in interactions alone: columns' mean absolute values stand in one order."""
     train, _, test = data("PM")

@@ -16,6 +16,7 @@ from alfred.cli import (
     doctor,
     examine,
     experiments,
+    explain,
     language,
     manage,
     models,
@@ -111,6 +112,7 @@ trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
+explain.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from alfred.analysts import AnalystSpec, Job, describe, fit_many
+from alfred.analysts import AnalystSpec, Job, describe, fit_many, restore_analyst
 from alfred.core.contracts import FitRecord, FittedAnalyst, Windows
 from alfred.core.errors import DataError
 from alfred.core.progress import Progress, Silent
@@ -21,6 +21,11 @@ from alfred.training.settings import TrainSettings
 
 LOT_BYTES = 1e9
 """Folds are trained together as long as their windows take less than this."""
+
+KEPT_BYTES = 64e6
+"""A fitted analyst is kept beside its forecasts as long as its numbers take less than this; a larger one is fitted
+again where someone asks for it."""
+ANALYST = "analyst"
 
 _RECORD = TypeAdapter(FitRecord)
 
@@ -104,6 +109,17 @@ class Fitting:
         wanted = ("fit", "model") if last and self.hand_on is not None else ("fit",)
         return all(self.stages.find(*self._stage(seed, fold, kind)) is not None for kind in wanted)
 
+    def fitted(self, seed: int, fold: Fold) -> FittedAnalyst:
+        """The analyst that has learnt: as it was kept, otherwise fitted again, which gives the same."""
+        folder = self.stages.find(*self._stage(seed, fold, ANALYST))
+        if folder is not None:
+            return restore_analyst(folder / ANALYST)
+        train, valid, _ = self.parts(fold)
+        jobs, checkpoints = [Job(train, valid, seed)], self.stages.root / "training"
+        (one,) = fit_many(self.spec, self.settings, jobs, progress=self.progress, checkpoints=checkpoints)
+        self._keep_analyst(seed, fold, one)
+        return one
+
     def _fit(self, lot: Sequence["_Task"], together: bool) -> None:
         jobs = [(task, Job(task.train, task.valid, seed)) for task in lot for seed in task.seeds]
         for some in [jobs] if together and jobs else [[job] for job in jobs]:
@@ -121,6 +137,7 @@ class Fitting:
                     forecast_rows(task.valid, one),
                     spent.on(one.record, share=1 / len(some)),
                 )
+                self._keep_analyst(job.seed, task.fold, one)
                 self._keep(job.seed, task.fold, made)
                 if task.last:
                     self.hand(job.seed, task.fold, one)
@@ -134,6 +151,11 @@ class Fitting:
             (folder / "record.json").write_bytes(_RECORD.dump_json(made.record))
 
         self.stages.run(*self._stage(seed, fold), compute, _load)
+
+    def _keep_analyst(self, seed: int, fold: Fold, one: FittedAnalyst) -> None:
+        if 4 * one.record.parameters <= KEPT_BYTES:
+            stage = self._stage(seed, fold, ANALYST)
+            self.stages.run(*stage, lambda folder: one.save(folder / ANALYST), lambda folder: folder)
 
     def _stage(self, seed: int, fold: Fold, kind: str = "fit") -> tuple[str, dict[str, Any]]:
         return f"{kind}-{entry_name(self.spec).replace(':', '-')}", {

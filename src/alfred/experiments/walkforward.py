@@ -166,6 +166,12 @@ class WalkForward:
         found = {seed: fitting.handed_on(seed, self.folds[-1]) for seed in seeds}
         return {seed: folder for seed, folder in found.items() if folder is not None}
 
+    def fitted(self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress) -> FittedAnalyst:
+        """The analyst that has learnt from a fold: kept, or fitted again."""
+        if self.kept is not None and self.kept.spec == spec:
+            return self.kept.fitted
+        return self._fitting(spec, progress).fitted(seed, fold)
+
     def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
         """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
         return self._with_outcomes(_keyed(forecast_rows(windows, fitted), 0, entry_name(spec), seed))

@@ -40,7 +40,7 @@ class ExplainSettings(Settings):
     """
 
     background: int = Field(default=128, ge=2, le=10_000)
-    samples: int = Field(default=256, ge=16, le=100_000)
+    samples: int = Field(default=192, ge=16, le=100_000)
     orders: int = Field(default=32, ge=4, le=100_000)
     seed: int = Field(default=0, ge=0)
 
