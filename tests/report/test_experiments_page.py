@@ -98,7 +98,7 @@ def test_plots_hold_all_that_cost_and_the_naive_forecast_is_none_of_them(
 
 def test_one_analyst_is_nothing_to_compare(rows: tuple[Experiment, ...]) -> None:
     page = experiments_page([one for one in rows if one.model == "ridge"][:1])
-    assert "so there is nothing to compare" in page
+    assert "there is nothing to compare" in page
     assert "1 analyst of 1 run, all on test rows" in page
     assert made.page_json(page, "figures") == {}
 
