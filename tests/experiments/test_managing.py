@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "manager"))
 from managed_run import managed_run
 from toy import LONG_ONLY, scene_of
 
+from alfred.backtest.conditions import Conditions
 from alfred.backtest.settings import FrictionSettings
 from alfred.core.contracts import Bars
 from alfred.core.errors import ConfigError, DataError
@@ -83,7 +84,7 @@ def test_a_policy_learns_from_what_lies_before_and_again_after_some_periods(lear
     scene = toy()
     managing = managed(scene, tmp_path)
     tracks = managing.tracks("leaning")
-    last = [str(scene.bars.dates[scene.rows[stop]]) for stop in (8, 13, 18)]
+    last = [str(scene.dates[stop]) for stop in (8, 13, 18)]  # the close of the decision to come, not its fill
     assert learner.shown == [(n, seed, end) for seed in (0, 1) for n, end in zip((8, 13, 18), last, strict=True)]
     assert len(tracks) == 2
     assert not np.array_equal(tracks[0].value, tracks[1].value)
@@ -168,16 +169,16 @@ def test_a_track_is_kept_and_the_same_decisions_meet_other_costs(learner: Learne
 
 def test_liquid_names_are_the_upper_half_of_each_decision() -> None:
     scene = toy(decisions=10, names=5)
-    volume = np.tile(np.array([1.0, 2.0, 3.0, 4.0, np.nan]), (10, 1))
-    with_volume = replace(
-        scene,
-        columns=(*scene.columns, "log_dollar_volume"),
-        observed=np.concatenate([scene.observed, volume[:, :, None]], axis=2),
-    )
-    found = liquid(with_volume)
+    volume = np.tile(np.array([1.0, 2.0, 3.0, 4.0, np.nan]), (len(scene.bars.dates), 1))
+    later = scene.decided[6]
+    volume[later - 62 : later + 1, 0] = 9.0
+    conditions = replace(scene.reality.conditions, dollar_volume=volume)
+    found = liquid(replace(scene, reality=replace(scene.reality, conditions=conditions)))
     assert found is not None
-    assert (found.mask == [False, False, True, True, False]).all()
-    assert liquid(scene) is None
+    # What was not known not to be nothing counts as nothing: 0, 1, 2, 3, 4.
+    assert (found.mask[:3] == [False, True, True, True, False]).all()
+    assert found.mask[6].tolist() == [True, False, True, True, False]
+    assert liquid(replace(scene, reality=replace(scene.reality, conditions=Conditions()))) is None
 
 
 def test_too_few_decisions_are_refused(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_a_run_is_managed_judged_and_written(tmp_path_factory: pytest.TempPathFa
     assert record.order == ("cash", "equal-weight", "inverse-volatility", "top-decile")
     assert record.periods == 27 - 8
     assert record.first == "2010-03-31"
-    assert record.verdict.startswith("top decile: Not shown to beat 1/N (log growth ")
+    assert record.verdict[0].startswith("Top decile: Not shown to beat 1/N (log growth ")
     assert "Volume is not known" in record.warnings[0]
     assert load_managed(run) == record
     assert record.of("cash").growth == 0.0

@@ -184,6 +184,15 @@ def test_an_observation_of_any_session_is_what_a_scene_shows(source: Source, sce
         observation_on(source, SETTINGS, np.datetime64("2008-03-28"))
 
 
+def test_hidden_columns_are_not_shown(source: Source, scene: Scene) -> None:
+    hidden = scene_of(source, ManagerSettings(hide=("beta", "breadth")))
+    assert hidden.columns == tuple(name for name in scene.columns if name != "beta")
+    assert hidden.market_columns == ("index_volatility", "index_momentum")
+    np.testing.assert_array_equal(hidden.observed[..., -1], scene.observed[..., -1])
+    with pytest.raises(ConfigError, match="there is no column 'betta' to hide; did you mean 'beta'"):
+        scene_of(source, ManagerSettings(hide=("betta",)))
+
+
 def test_series_count_from_the_instant_at_which_they_became_known() -> None:
     known = ["2010-01-04T23:00", "2010-01-05T12:00", "2010-01-07T12:00"]
     series = pl.DataFrame(

@@ -24,6 +24,9 @@ from alfred.core.errors import DataError
 Decide = Callable[[int, Floats], Floats]
 """From the number of rebalancings done and the (S,) weights held before this one to its (S,) target weights."""
 
+INDEX_VOLUME_USD = 1e12
+"""Dollar volume a day that an index is taken to trade: an account in it is in the most liquid tier."""
+
 
 @dataclass(frozen=True)
 class Reality:
@@ -32,6 +35,12 @@ class Reality:
     frictions: FrictionSettings = field(default_factory=FrictionSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     conditions: Conditions = field(default_factory=Conditions)
+
+    def of_index(self, sessions: int) -> Self:
+        """The same for an account in one market index: no limits, no ends, and more volume than an order can need."""
+        volume = np.full((sessions, 1), INDEX_VOLUME_USD)
+        conditions = Conditions(dollar_volume=volume, cash_rate=self.conditions.cash_rate)
+        return replace(self, limits=LimitSettings(), conditions=conditions)
 
     def columns(self, at: NDArray[np.int64]) -> Self:
         """The same for some names, by column."""

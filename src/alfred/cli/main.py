@@ -17,6 +17,7 @@ from alfred.cli import (
     examine,
     experiments,
     language,
+    manage,
     notes,
     recommend,
     scan,
@@ -111,6 +112,7 @@ recommend.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
+manage.add_to(app)
 ui.add_to(app)
 doctor.add_to(app)
 

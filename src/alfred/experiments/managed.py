@@ -63,7 +63,7 @@ class ManagerRecord:
 
     Attributes:
         run, study, created_at, alfred_version, digest: what was managed, when, and by what.
-        verdict: which simple rule is not shown to be beaten.
+        verdict: sentences on which simple rule is not shown to be beaten.
         recommended: the simplest policy that none was shown to beat.
         warnings: what must be said before the figures.
         first, last: decision dates of the manager's own.
@@ -87,7 +87,7 @@ class ManagerRecord:
     created_at: str
     alfred_version: str
     digest: str
-    verdict: str
+    verdict: tuple[str, ...]
     recommended: str
     warnings: tuple[str, ...]
     first: str

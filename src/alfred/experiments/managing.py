@@ -17,14 +17,13 @@ from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
 from alfred.core.plugins import plugin
 from alfred.core.progress import Progress, Silent
+from alfred.experiments.scene_columns import QUARTER
 from alfred.experiments.stages import Stages
 from alfred.manager.contracts import FittedPolicy, Observation, Policy, PolicyDescription, Scene
 from alfred.manager.judgement import BENCHMARK
 from alfred.manager.run import run_policy
 from alfred.manager.settings import POLICIES, ManagerSettings
 from alfred.manager.tracks import Track, load_track, track_of
-
-LIQUIDITY = "log_dollar_volume"
 
 
 @dataclass(frozen=True)
@@ -133,20 +132,25 @@ class Managing:
         return fitted
 
     def _before(self, stop: int) -> Scene:
-        return self.scene.span(0, stop)
+        return self.scene.before(stop)
 
     def _settings(self) -> dict[str, Any]:
         return self.settings.model_dump(mode="json", exclude={"policies", "seeds", "analysts"})
 
 
 def liquid(scene: Scene) -> Scene | None:
-    """The scene with the more liquid half of the names of each decision; None where volume is not known."""
-    if LIQUIDITY not in scene.columns:
+    """The scene with the names of each decision that had the upper half of dollar volumes in the quarter before.
+
+    None where volume is not known.
+    """
+    traded = scene.reality.conditions.dollar_volume
+    if traded is None:
         return None
-    volume = np.where(scene.mask, scene.observed[:, :, scene.columns.index(LIQUIDITY)], np.nan)
-    if np.isnan(volume).all():
-        return None
-    middle = np.array([np.median(row[np.isfinite(row)]) if np.isfinite(row).any() else np.inf for row in volume])
+    of_quarter = [np.nan_to_num(traded[max(row + 1 - QUARTER, 0) : row + 1]).mean(axis=0) for row in scene.decided]
+    volume = np.where(scene.mask, np.array(of_quarter), np.nan)
+    middle = np.array(
+        [np.median(row[may]) if may.any() else np.inf for row, may in zip(volume, scene.mask, strict=True)]
+    )
     return replace(scene, mask=scene.mask & (np.nan_to_num(volume, nan=-np.inf) >= middle[:, None]))
 
 

@@ -77,6 +77,22 @@ class Market:
         own = tables.actions.filter(pl.col("source") == about.name)
         return replace(tables, actions=own) if "actions" in about.tables else tables
 
+    def actions(self, symbols: Sequence[str]) -> pl.DataFrame:
+        """Actions of some symbols: the provider's own where it tells of any, otherwise whosever."""
+        about = self.description
+        own = pl.col("source") == about.name
+        return self._believed(self.view.actions(symbols)).filter(own if "actions" in about.tables else pl.lit(True))
+
+    def series(self) -> pl.DataFrame:
+        """Every series, in every vintage, that may stand beside these prices."""
+        return self._believed(self.view.all_series())
+
+    def _believed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Invented rows stand only beside invented prices, and nothing else beside those."""
+        if self.description.invented:
+            return rows.filter(pl.col("source") == self.description.name)
+        return rows.filter(~pl.col("source").is_in(_sources(lambda provider: provider.invented)))
+
     def _with_heirs(self, symbols: Sequence[str]) -> list[str]:
         """The symbols, and those that they were renamed to: a label follows the holder."""
         renames = self.view.actions().filter(pl.col("kind") == "rename").select("symbol", "new_symbol").rows()

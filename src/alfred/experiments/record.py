@@ -249,7 +249,10 @@ class TrialCount:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited."""
+    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited.
+
+    `frictions` says what accounts met in place of plain `cost_bps`, with their limits; empty where they met that.
+    """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
@@ -279,6 +282,7 @@ class RunRecord:
     language: LanguageSummary | None = None
     trials: TrialCount | None = None
     audit: Audit | None = None
+    frictions: str = ""
 
 
 _ADAPTER = TypeAdapter(RunRecord)

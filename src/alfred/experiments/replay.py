@@ -8,6 +8,7 @@ from alfred.backtest.ledger import average_hold_pct, format_basket_hold, format_
 from alfred.backtest.run import backtest, benchmarks
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
+from alfred.experiments.conditions import reality_of, sessions_before
 from alfred.experiments.market import Market, read_market
 from alfred.experiments.portfolios import account_bars, readings_of, why_not_traded
 from alfred.experiments.record import RunRecord, load_frame, load_record
@@ -46,10 +47,12 @@ def replay(
     if reason := why_not_traded(analyst, target, strategy):
         raise ConfigError(f"{reason}; choose another analyst or strategy.")
     market = market_of(record, study, home)
-    bars, index = account_bars(market, readings.symbols, forecasts, study.backtest.execution.lag_sessions)
     settings, seed = study.backtest, study.evaluation.seed
-    done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
-    others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed)
+    lag, before = settings.execution.lag_sessions, sessions_before(settings)
+    bars, index = account_bars(market, readings.symbols, forecasts, lag, before=before)
+    real = reality_of(settings, market, bars, study.panel.labels)
+    done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=real)
+    others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed, reality=real)
     lines = [f"{strategy} on {', '.join(readings.symbols)}, forecasts of {analyst}; {record.execution}", ""]
     if with_ledger:
         lines += [format_ledger(done.ledger), ""]

@@ -28,6 +28,7 @@ from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments import counting
 from alfred.experiments.audit import Results, evidence_of, require_clean
+from alfred.experiments.conditions import reality_of, told
 from alfred.experiments.deflated import deflated_ratios
 from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
@@ -162,7 +163,9 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
     scorecards = as_memory(_scorecards(study, specs, forecasts), asked.protocol)
     clock.stop("evaluation")
     clock.start("backtest")
-    portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
+    portfolios = run_portfolios(
+        study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed, labels=study.panel.labels
+    )
     clock.stop("backtest")
     clock.start("audit")
     curves = curve_rows(fits)
@@ -207,6 +210,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         settings=study.model_dump(mode="json"),
         cost_bps=study.backtest.costs.cost_bps,
         execution=execution(study),
+        frictions=told(study.backtest) if study.backtest.frictions or study.backtest.limits else "",
         peak_memory_mb=process_peak_mb(),
         language=language,
         trials=counted,
@@ -273,7 +277,8 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
     scaling_rules(panel.features, study.panel.scaling)
     device_of(study.train.device)
     tested_dates = pl.DataFrame({"as_of": panel.dates[[folds[0].test[0], folds[-1].test[-1]]]})
-    account_bars(market, baskets.evaluation, tested_dates, study.backtest.execution.lag_sessions)
+    bars, _ = account_bars(market, baskets.evaluation, tested_dates, study.backtest.execution.lag_sessions)
+    reality_of(study.backtest, market, bars, study.panel.labels)
     names = np.array([panel.symbols.index(symbol) for symbol in baskets.evaluation])
     tested = np.concatenate([fold.test for fold in folds])
     for target in dict.fromkeys(target_of(spec) for spec in study.analysts):

@@ -21,6 +21,7 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
 from alfred.core.settings import suggestion
 from alfred.evaluation.protocols import SEALED
+from alfred.experiments.conditions import conditions_of
 from alfred.experiments.market import Market
 from alfred.experiments.outlooks import SAYS, Said, said_by
 from alfred.experiments.prepared import Inputs, prepare
@@ -28,7 +29,6 @@ from alfred.experiments.record import RunRecord, load_frame, load_record
 from alfred.experiments.replay import market_of
 from alfred.experiments.scene_columns import NAME_COLUMNS, market_columns, name_columns
 from alfred.experiments.study import NAIVE, Study, family
-from alfred.lake.matrix import bar_matrix
 from alfred.manager.contracts import Observation, Outlook, Rows, Scene
 from alfred.manager.settings import ManagerSettings
 from alfred.panel.panel import Panel
@@ -105,7 +105,7 @@ def read_source(folder: Path, home: Home, analysts: Sequence[str] = ()) -> Sourc
         panel=panel,
         bars=bars,
         index=_index(inputs.market, bars.dates),
-        conditions=conditions_of(inputs.market, bars),
+        conditions=conditions_of(inputs.market, bars, labels=study.panel.labels),
         quarters=quarters,
         says=says,
         outlook=_outlook(says, float(chosen["level"][0])),
@@ -189,8 +189,15 @@ def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) 
     carried = replace(
         outlook, learnt_until=outlook.learnt_until[at], **{name: getattr(outlook, name)[at] for name in SAYS}
     )
-    columns, observed = _columns(source, decided, at)
-    market, state = market_columns(source.index, decided, carried.mean, dates, source.series)
+    names = _columns(source, decided, at)
+    of_market = market_columns(source.index, decided, carried.mean, dates, source.series)
+    unknown = [name for name in settings.hide if name not in {*names[0], *of_market[0]}]
+    if unknown:
+        raise ConfigError(
+            f"there is no column {unknown[0]!r} to hide; {suggestion(unknown[0], names[0] + of_market[0])}"
+        )
+    columns, observed = _shown(settings.hide, *names)
+    market, state = _shown(settings.hide, *of_market)
     quoted = np.isfinite(source.conditions.prices(source.bars)[decided])
     if source.conditions.delisted is not None:
         quoted &= source.conditions.delisted > decided[:, None]
@@ -207,6 +214,12 @@ def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) 
         market=state,
         outlook=carried,
     )
+
+
+def _shown(hidden: Sequence[str], columns: tuple[str, ...], values: Floats) -> tuple[tuple[str, ...], Floats]:
+    """Columns, and values with one in each last place, without those that are hidden."""
+    kept = [at for at, name in enumerate(columns) if name not in hidden]
+    return tuple(columns[at] for at in kept), values[..., kept]
 
 
 def _columns(source: Source, decided: Rows, at: Rows) -> tuple[tuple[str, ...], Floats]:
@@ -300,10 +313,3 @@ def _months(first: np.datetime64, stop: np.datetime64) -> Dates:
 def _last_known(sessions: Dates, dates: Dates | np.datetime64) -> Rows:
     found: Rows = np.searchsorted(sessions, dates, side="right") - 1
     return found
-
-
-def conditions_of(market: Market, bars: Bars) -> Conditions:
-    """Dollar volume of the bars, where it is known at all."""
-    traded = bar_matrix(market.bars.with_columns(pl.col("close") * pl.col("volume"), adj_close=pl.lit(None)))
-    volume = traded.columns(bars.symbols).close
-    return Conditions(dollar_volume=volume if np.isfinite(volume).any() else None)

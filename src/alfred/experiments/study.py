@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.run import STRATEGIES
-from alfred.backtest.settings import CostSettings, ExecutionSettings
+from alfred.backtest.settings import REALISTIC, CostSettings, ExecutionSettings, FrictionSettings, LimitSettings
 from alfred.core.calendar import IsoDate, day
 from alfred.core.contracts import DIRECTION, FUNDAMENTALS
 from alfred.core.digest import digest_of
@@ -105,13 +105,29 @@ class UniverseSettings(Settings):
 
 
 class BacktestSettings(Settings):
-    """Which strategies trade on which forecasts, and what trading costs."""
+    """Which strategies trade on which forecasts, and what trading costs.
+
+    With frictions, which replace `costs`, or with limits, accounts run in `backtest.realistic`.
+    """
 
     strategies: tuple[str, ...] = Field(
         default=("simple", "nuanced", "magnitude-choice"), description="rules of the notes"
     )
     costs: CostSettings = CostSettings()
+    frictions: FrictionSettings | None = Field(
+        default=None, description='costs by name, size and liquidity in place of costs; "realistic" takes all of them'
+    )
+    limits: LimitSettings | None = Field(default=None, description="what weights may be, before every trade")
     execution: ExecutionSettings = ExecutionSettings()
+
+    @field_validator("frictions", mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        if isinstance(value, str):
+            if value != "realistic":
+                raise ValueError(f'frictions are a table of settings, or "realistic", got {value!r}')
+            return REALISTIC
+        return value
 
     @field_validator("strategies")
     @classmethod

@@ -145,8 +145,8 @@ def recommended(comparisons: Sequence[Comparison], policies: Mapping[str, Policy
     return next(name for name in by_simplicity(policies) if name != CASH and name not in beaten)
 
 
-def verdict(comparisons: Sequence[Comparison], policies: Mapping[str, PolicyDescription]) -> str:
-    """What may be said of the policies that learn; of the rules that look at forecasts where none does."""
+def verdict(comparisons: Sequence[Comparison], policies: Mapping[str, PolicyDescription]) -> tuple[str, ...]:
+    """A sentence for each policy that learns, or each rule on forecasts where none does; last the simplest to keep."""
     judged = [name for name in by_simplicity(policies) if policies[name].learns] or [
         name for name in by_simplicity(policies) if policies[name].uses_forecasts
     ]
@@ -155,15 +155,19 @@ def verdict(comparisons: Sequence[Comparison], policies: Mapping[str, PolicyDesc
         against = [one for one in comparisons if one.policy == name]
         if not against:
             continue
-        failed, title = simplest_not_beaten(name, against), policies[name].title
+        failed, title = simplest_not_beaten(name, against), _capital(policies[name].title)
         if failed is None:
             said.append(f"{title}: shown to beat all {len(against)} simpler rules.")
         else:
             said.append(f"{title}: Not shown to beat {policies[failed.rule].title}{_by(failed)}.")
     simplest = policies[recommended(comparisons, policies)].title
     if not said:
-        return f"No policy was judged against a simpler one; the simplest rule here is {simplest}."
-    return " ".join([*said, f"The simplest that none was shown to beat: {simplest}."])
+        return (f"No policy that learns or looks at forecasts was judged; the simplest rule here is {simplest}.",)
+    return (*said, f"The simplest that none was shown to beat: {simplest}.")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _by(one: Comparison) -> str:

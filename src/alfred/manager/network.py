@@ -6,8 +6,8 @@ Each name is looked at by one network with its own numbers, and told of the othe
 to its score: alone it would be a parametric portfolio policy (Brandt, Santa-Clara and Valkanov, 2009, "Parametric
 Portfolio Policies", Review of Financial Studies 22).
 
-All output layers begin at zero. A long-only account so begins near 1/N and one that may short begins in cash, and
-everything else has to be learnt.
+Output layers begin at zero, so that a long-only account begins near 1/N and everything else has to be learnt. One that
+may short begins near cash, but not in it, where a ratio of return to risk would have no slope to follow.
 """
 
 import math
@@ -19,9 +19,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from alfred.core.settings import Settings
+from alfred.manager.encoding import CASH, FIRST, HELD, MASK
 
 FIRST_CASH = 0.02
 """Share of cash that a long-only network begins with: exactly 0 would be out of the reach of a softmax."""
+FIRST_SIGNED = 0.01
+"""Deviation of the first weights that lead to signed scores; accounts begin with a gross of a percent or so."""
 FIRST_PACE = 0.9
 """Share of the way to its aim that a network begins to trade."""
 
@@ -30,14 +33,14 @@ class NetworkShape(Settings):
     """What determines a network's parameters and how its scores become weights.
 
     Attributes:
-        columns, market_columns: numbers of each name, and of the market.
+        channels, market_channels: of an encoded observation, all and the last ones, as `Encoder` tells them.
         width, layers: of the network that looks at each name.
         long_only: weights by a softmax over names and cash; otherwise signed.
         gross: largest sum of absolute weights that comes out.
     """
 
-    columns: int = Field(ge=1)
-    market_columns: int = Field(ge=0)
+    channels: int = Field(ge=FIRST + 1)
+    market_channels: int = Field(ge=0)
     width: int = Field(ge=1)
     layers: int = Field(ge=1)
     long_only: bool = True
@@ -59,18 +62,18 @@ class Scores(NamedTuple):
 
 
 class PortfolioNetwork(nn.Module):
-    """Scores from what is known of names and market."""
+    """Scores from encoded observations."""
 
     def __init__(self, shape: NetworkShape) -> None:
         super().__init__()
         self.shape = shape
-        width, columns = shape.width, shape.columns + 1
+        width, columns = shape.width, shape.channels - FIRST - shape.market_channels + 1
         sizes = [columns] + [width] * shape.layers
         parts: list[nn.Module] = []
         for before, after in pairwise(sizes):
             parts += [nn.Linear(before, after), nn.SiLU()]
         self.each = nn.Sequential(*parts)
-        self.context = nn.Sequential(nn.Linear(2 * width + shape.market_columns, width), nn.SiLU())
+        self.context = nn.Sequential(nn.Linear(2 * width + 1 + shape.market_channels, width), nn.SiLU())
         self.joined = nn.Linear(2 * width, width)
         self.curved = nn.Linear(width, 1, bias=False)
         self.linear = nn.Linear(columns, 1, bias=False)
@@ -78,25 +81,22 @@ class PortfolioNetwork(nn.Module):
         for last in (self.curved, self.linear, self.account):
             for weights in last.parameters():
                 nn.init.zeros_(weights)
+        if not shape.long_only:
+            nn.init.normal_(self.curved.weight, std=FIRST_SIGNED)
 
-    def forward(self, names: Tensor, market: Tensor, mask: Tensor, held: Tensor) -> Scores:
-        """Scores of (B, S) names.
-
-        Args:
-            names: (B, S, columns) finite numbers of each name.
-            market: (B, market_columns) finite.
-            mask: (B, S) bool, names that may be held.
-            held: (B, S) weights before the trade.
-        """
-        count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    def forward(self, encoded: Tensor) -> Scores:
+        """Scores for (B, S, channels) encoded observations; only names that may be held count."""
+        there, market = encoded[..., MASK : MASK + 1] > 0.5, encoded.shape[2] - self.shape.market_channels
+        count = there.sum(dim=1).clamp(min=1)  # (B, 1)
         # In units of an equal share, so that it means the same among 20 names and among 5,000.
-        own = torch.cat([names, (held * count / self.shape.gross).unsqueeze(2).to(names.dtype)], dim=2)
+        held = encoded[..., HELD : HELD + 1] * (count / self.shape.gross).unsqueeze(2)
+        own = torch.cat([encoded[..., FIRST:market], held], dim=2)
+        all_of = torch.cat([encoded[:, 0, CASH : CASH + 1], encoded[:, 0, market:]], dim=1)
         each = self.each(own)  # (B, S, width)
-        there = mask.unsqueeze(2)
         mean = torch.where(there, each, 0.0).sum(dim=1) / count
         most = torch.where(there, each, -torch.inf).amax(dim=1)
         most = torch.where(torch.isfinite(most), most, 0.0)
-        context = self.context(torch.cat([mean, most, market], dim=1))  # (B, width)
+        context = self.context(torch.cat([mean, most, all_of], dim=1))  # (B, width)
         both = torch.cat([each, context.unsqueeze(1).expand_as(each)], dim=2)
         account = self.account(context)  # (B, 3)
         scores = self.curved(nn.functional.silu(self.joined(both))) + self.linear(own)
@@ -108,7 +108,7 @@ def portfolio(scores: Scores, mask: Tensor, held: Tensor, *, long_only: bool, gr
 
     - Long-only: aim w_i = G exp(s_i) / (N k exp(c) + sum_j exp(s_j)), a softmax over names and cash in which cash
       counts as much as N names, so that the share of cash does not depend on N. k sets its first share.
-    - Signed: aim w_i = G s_i / (N exp(c) + sum_j |s_j|), which is in cash for s = 0 and nears gross G as |s| grows.
+    - Signed: aim w_i = G s_i / (N exp(c) + sum_j |s_j|), all cash for s = 0, and it nears gross G as |s| grows.
     - Both trade a share p of the way from the held weights h to the aim: w = h + p (aim - h). p below 1 is what is best
       under costs that grow with the trade (Garleanu and Pedersen, 2013, "Dynamic Trading with Predictable Returns and
       Transaction Costs", Journal of Finance 68), and p near 0 does not trade.
