@@ -1,8 +1,10 @@
 import datetime as dt
+import tomllib
 
 import numpy as np
 import polars as pl
 import pytest
+from audited_market import audited_market
 
 from alfred.backtest.settings import REALISTIC, CostSettings, FrictionSettings
 from alfred.core.calendar import close_instants, sessions_between
@@ -11,7 +13,10 @@ from alfred.core.errors import ConfigError
 from alfred.experiments.conditions import conditions_of, reality_of, told
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import account_bars, run_portfolios
-from alfred.experiments.study import BacktestSettings
+from alfred.experiments.record import load_record
+from alfred.experiments.replay import replay
+from alfred.experiments.run import run_study
+from alfred.experiments.study import BacktestSettings, Study
 from alfred.lake.ingest import provider
 from alfred.lake.matrix import bar_matrix
 from alfred.lake.store import Lake
@@ -202,3 +207,23 @@ def test_limits_hold_in_a_study(tmp_path):
     for name in free:
         assert wide[name] == pytest.approx(free[name], rel=1e-3)
         assert name == "ridge · simple" or tight[name] == wide[name]
+
+
+@pytest.mark.slow
+def test_a_run_with_frictions_says_so_and_can_be_replayed(tmp_path):
+    home, study, _ = audited_market(tmp_path, 1)
+    form = study.model_dump(mode="json")
+    form["backtest"] |= {"frictions": "realistic", "limits": {"name_max": 0.2}}
+    real = Study.parse(form, "audited")
+    assert Study.parse(tomllib.loads(real.toml()), "written") == real
+    folder = run_study(real, home)
+    record = load_record(folder)
+    assert record.frictions == told(real.backtest)
+    assert record.frictions in record.execution
+    lines = replay(home, folder, "simple", with_ledger=False)
+    for portfolio in record.portfolios:
+        name = portfolio.strategy or portfolio.name
+        assert any(line.startswith(name) and f"{portfolio.statistics.annual_return:+8.2%}" in line for line in lines)
+    study = Study.parse(form | {"backtest": form["backtest"] | {"limits": {"sector_max": 0.2}}}, "sectors")
+    with pytest.raises(ConfigError, match="sector_max needs sectors"):
+        run_study(study, home)

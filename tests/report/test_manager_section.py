@@ -4,10 +4,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import chromium
 import polars as pl
 import pytest
 import report_run as made
+
+import chromium
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "manager"))
 import numpy as np
