@@ -13,6 +13,8 @@ Sectors = NDArray[np.int64]
 Rows = NDArray[np.int64]
 Limits = tuple[bool, float, float, float, float, float, float]
 """Long-only, then the most of gross, the least and most of net, the most of a name, a sector and the turnover."""
+Box = tuple[float, float, float]
+"""The least and most of a name, and the most of gross."""
 Problem = tuple[Floats, Limits, Sectors]
 """(S,) weights held before the trade, limits, and (S,) sectors."""
 Accounts = tuple[Rows, Floats, Floats, Floats]
@@ -25,8 +27,10 @@ TOLERANCE = 1e-12
 CYCLES = 2000
 """Most passes over all limits; what they leave above a limit is scaled away."""
 SHIFTS = 200
-"""Enough to find a shift by halving alone; Newton's steps need about five."""
-SECTOR, GROSS, NET, NAME, TURNOVER = 0, 1, 2, 3, 4
+"""Enough to find a root by halving alone; Newton's steps need about five."""
+ROUNDING = 1e-15
+"""Share of the largest weight below which a root is found."""
+SIMPLE, SECTOR, TURNOVER = 0, 1, 2
 
 
 @compiled
@@ -110,23 +114,86 @@ def _soften_sectors(weights: Floats, radius: float, sectors: Sectors, found: Flo
 
 
 @compiled
+def _softened(weight: float, threshold: float, least: float, most: float) -> float:
+    size = max(abs(weight) - threshold, 0.0)
+    return min(max(size if weight > 0.0 else -size, least), most)
+
+
+@compiled
+def _thresholded(weights: Floats, shift: float, box: Box) -> tuple[float, float, float]:
+    """The threshold at which weights less `shift`, softened and clipped, keep to the gross limit; their sum then, and
+    its slope in `shift`.
+
+    The gross falls with the threshold, piecewise linear: Newton's steps, halved where they leave the bracket.
+    """
+    least, most, gross_max = box
+    low, high, threshold, net, slope = 0.0, np.inf, 0.0, 0.0, 0.0
+    for _ in range(SHIFTS):
+        gross, net, free, signs, top = 0.0, 0.0, 0.0, 0.0, 0.0
+        for weight in weights:
+            moved = weight - shift
+            found = _softened(moved, threshold, least, most)
+            gross, net, top = gross + abs(found), net + found, max(top, abs(moved))
+            if found != 0.0 and least < found < most:
+                free, signs = free + 1.0, signs + (1.0 if found > 0.0 else -1.0)
+        slope = -free if threshold == 0.0 or free == 0.0 else signs * signs / free - free
+        if threshold == 0.0 and gross <= gross_max:
+            break
+        high = min(high, top)
+        if gross > gross_max:
+            low = threshold
+        else:
+            high = threshold
+        following = threshold + (gross - gross_max) / free if free else 0.5 * (low + high)
+        following = following if low <= following <= high else 0.5 * (low + high)
+        if abs(following - threshold) <= ROUNDING * top:
+            break
+        threshold = following
+    return threshold, net, slope
+
+
+@compiled
+def _onto_simple(weights: Floats, limits: Limits, found: Floats) -> None:
+    """The nearest weights within the limits of single names, gross and net at once, exact.
+
+    Their conditions of optimality are two numbers: one is taken off all weights for the net limit, the other softens
+    them for the gross limit, and the result is clipped. The net falls with the first, piecewise linear.
+    """
+    long_only, gross_max, net_min, net_max, name_max, _, _ = limits
+    least = 0.0 if long_only else -name_max
+    if long_only:
+        net_max, gross_max = min(net_max, gross_max), np.inf
+    box, shift = (least, name_max, gross_max), 0.0
+    threshold, net, slope = _thresholded(weights, shift, box)
+    if not net_min <= net <= net_max:
+        bound = min(max(net, net_min), net_max)
+        low, high = (0.0, max(weights.max(), 0.0)) if net > bound else (min(weights.min(), 0.0), 0.0)
+        scale = max(high, -low)
+        for _ in range(SHIFTS):
+            if net > bound:
+                low = shift
+            else:
+                high = shift
+            following = shift + (bound - net) / slope if slope < 0.0 else 0.5 * (low + high)
+            following = following if low <= following <= high else 0.5 * (low + high)
+            if abs(following - shift) <= ROUNDING * scale:
+                break
+            shift = following
+            threshold, net, slope = _thresholded(weights, shift, box)
+    for name in range(len(weights)):
+        found[name] = _softened(weights[name] - shift, threshold, least, name_max)
+
+
+@compiled
 def _onto(kind: int, weights: Floats, problem: Problem, found: Floats) -> None:
-    """The nearest weights within one limit."""
+    """The nearest weights within limits of one kind."""
     held, limits, sectors = problem
-    long_only, gross_max, net_min, net_max, name_max, sector_max, turnover_max = limits
-    if kind == SECTOR:
-        _soften_sectors(weights, sector_max, sectors, found)
-    elif kind == GROSS:
-        soften(weights, gross_max, found)
-    elif kind == NET:
-        net = weights.sum()
-        found[:] = weights + (min(max(net, net_min), net_max) - net) / max(len(weights), 1)
-    elif kind == NAME:
-        least = 0.0 if long_only else -name_max
-        for name in range(len(weights)):
-            found[name] = min(max(weights[name], least), name_max)
+    if kind == SIMPLE:
+        _onto_simple(weights, limits, found)
+    elif kind == SECTOR:
+        _soften_sectors(weights, limits[5], sectors, found)
     else:
-        soften(weights - held, turnover_max, found)
+        soften(weights - held, limits[6], found)
         found += held
 
 
@@ -151,52 +218,19 @@ def _dykstra(target: Floats, kinds: Sectors, problem: Problem, found: Floats) ->
 
 
 @compiled
-def _long_only(target: Floats, most: float, name_max: float, found: Floats) -> None:
-    """Weights from 0 to `name_max` that sum to at most `most`: one shift of all, then clipped, exact.
-
-    The sum falls with the shift, piecewise linear; Newton's steps find its root, halved where they leave the bracket.
-    """
-    low, high, shift = 0.0, max(target.max(), 0.0), 0.0
-    for _ in range(SHIFTS):
-        total, free = 0.0, 0
-        for weight in target:
-            size = min(max(weight - shift, 0.0), name_max)
-            total += size
-            free += 0.0 < size < name_max
-        if total > most:
-            low = shift
-        else:
-            high = shift
-        following = shift + (total - most) / free if free else 0.5 * (low + high)
-        if (shift == 0.0 and total <= most) or abs(following - shift) <= 1e-16:
-            break
-        shift = following if low <= following <= high else 0.5 * (low + high)
-    for name in range(len(target)):
-        found[name] = min(max(target[name] - shift, 0.0), name_max)
-
-
-@compiled
 def _within(target: Floats, problem: Problem, turning: bool, found: Floats) -> None:
     """The projection onto all limits, turnover only where `turning`, by which it may end a little outside."""
     _, limits, sectors = problem
-    long_only, gross_max, net_min, net_max, name_max, sector_max, _ = limits
     if not turning and violation(target, limits, sectors) <= TOLERANCE:
         found[:] = target
         return
-    kinds, count = np.empty(5, np.int64), 0
-    for kind, there in (
-        (SECTOR, sector_max < np.inf),
-        (GROSS, gross_max < np.inf),
-        (NET, net_max < np.inf or net_min > -np.inf),
-        (NAME, long_only or name_max < np.inf),
-        (TURNOVER, turning),
-    ):
+    simple = limits[0] or limits[2] > -np.inf or min(limits[1], limits[3], limits[4]) < np.inf
+    kinds, count = np.empty(3, np.int64), 0
+    for kind, there in ((SECTOR, limits[5] < np.inf), (SIMPLE, simple), (TURNOVER, turning)):
         if there:
             kinds[count], count = kind, count + 1
     if count == 1:
         _onto(kinds[0], target, problem, found)
-    elif long_only and not turning and sector_max == np.inf:
-        _long_only(target, min(gross_max, net_max), name_max, found)
     else:
         _dykstra(target, kinds[:count], problem, found)
     _scale(found, limits, sectors)

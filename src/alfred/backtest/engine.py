@@ -218,7 +218,7 @@ def _hold(bars: Bars, row: int, end: int, shares: Floats, borrow: float) -> tupl
     # Missing prices are looked for only where the product shows one: a pass over all prices would cost more than it.
     # Filled prices keep their places in the product, so that a later gap does not even alter how earlier days round.
     if not math.isfinite(values.sum()):
-        quotes = block.copy(order="K") if whole else quotes
+        quotes = _copied(bars.total, slice(row, end + 1)) if whole else quotes
         _carry_forward(quotes)
         values = quotes @ count
         if not np.isfinite(values).all():
@@ -232,6 +232,14 @@ def _hold(bars: Bars, row: int, end: int, shares: Floats, borrow: float) -> tupl
     fees = np.zeros_like(values)
     np.cumsum(-borrow * (quotes[:-1] @ np.minimum(count, 0.0)), out=fees[1:])
     return values, held, fees
+
+
+def _copied(prices: Floats, span: slice) -> Floats:
+    """A copy of some rows that a product rounds alike: of few rows it depends on whether columns follow closely."""
+    rows = span.stop - span.start
+    copy: Floats = np.empty_like(prices[: rows + 1])[:rows]
+    copy[:] = prices[span]
+    return copy
 
 
 def _carry_forward(quotes: Floats) -> None:

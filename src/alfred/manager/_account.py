@@ -133,10 +133,12 @@ def trade(tables: Tables, at: Tensor, cash: Tensor, shares: Tensor, target: Tens
     filled = (money / torch.where(short, bought, 1.0)).clamp(min=0.0)
     orders = torch.where(short[:, None] & (orders > 0.0), orders * filled[:, None], orders)
     commission, spread, impact = _costs(tables, rates, orders)
-    left = torch.where(orders == -held, 0.0, (held + orders) / price)
+    left = (held + orders) / price
+    # What was not traded keeps its bits; the derivative is that of an order all the same.
+    untouched = (torch.where(orders == 0.0, shares, left) - left).detach()
     return Traded(
         cash=cash - orders.sum(dim=1) - commission - spread - impact,
-        shares=torch.where(orders == 0.0, shares, left),
+        shares=left + untouched,
         traded=orders.abs().sum(dim=1),
         commission=commission,
         spread=spread,
@@ -216,7 +218,7 @@ def _at_once(tables: Tables, at: Tensor, cash: Tensor, shares: Tensor) -> tuple[
     worth = cash + (shares * tables.mark[at]).sum(dim=1)
     gains = cash >= -SMALL * worth
     kind = (~gains).long()
-    sold = shares.clamp(max=0.0)
+    sold = _sold(shares)
     dividends = (shares * tables.dividend[at]).sum(dim=1)
     repaid = (shares * tables.payout[at]).sum(dim=1)
     borrow = -(sold * tables.fee[at]).sum(dim=1)
@@ -245,6 +247,11 @@ def _at_once(tables: Tables, at: Tensor, cash: Tensor, shares: Tensor) -> tuple[
     return kept, keeps & (bound > SMALL * worth)
 
 
+def _sold(shares: Tensor) -> Tensor:
+    """(B, S) those sold short; without a derivative at 0, where clamp would have that of a short position."""
+    return -(-shares).relu()
+
+
 def _by_session(tables: Tables, at: Tensor, cash: Tensor, shares: Tensor) -> Kept:
     """Session by session, as rates of interest need where cash changes its sign."""
     first, last = tables.rows[at], tables.rows[at + 1]
@@ -257,7 +264,7 @@ def _by_session(tables: Tables, at: Tensor, cash: Tensor, shares: Tensor) -> Kep
     held = torch.einsum("bns,bs->bn", torch.where(gone, 0.0, prices), shares)
     before = torch.where(gone, 0.0, prices)[:, :-1]
     zero = torch.zeros_like(cash)[:, None]
-    fees = torch.cat([zero, -torch.einsum("bns,bs->bn", before, shares.clamp(max=0.0) * tables.borrow[at])], dim=1)
+    fees = torch.cat([zero, -torch.einsum("bns,bs->bn", before, _sold(shares) * tables.borrow[at])], dim=1)
     ending = (rows[:, 1:, None] == tables.ends) & within[:, 1:, None]
     lost = torch.einsum("bns,bs->bn", ending * before, shares * tables.delisting_return)
     paid = torch.cat([zero, torch.einsum("bns,bs->bn", ending * before, shares) + lost], dim=1)

@@ -118,7 +118,7 @@ def _on_face(upstream: Tensor, points: tuple[Tensor, Tensor, Tensor], bounds: Bo
     if limits.turnover_max is None:
         return by_target, torch.zeros_like(upstream)
     others = (every[:, :-1].mT @ shares[:, :-1, None])[..., 0]
-    drawn = along[:, -1] * shares[:, -1:] + torch.where(kept, upstream - others, 0.0)
+    drawn = torch.where(kept, upstream - others, every[:, -1] * shares[:, -1:])
     return by_target, torch.where(inside, 0.0, torch.where(back, pushed, drawn))
 
 
