@@ -11,6 +11,7 @@ from alfred.core.storage import write_whole
 from alfred.core.version import __version__
 from alfred.experiments.explaining import Explanation, load_explanation
 from alfred.report.format import COUNT, PERCENT, NumberStyle, significant
+from alfred.report.page import breakable
 from alfred.report.palette import HUES, Series
 from alfred.report.plot import Json, Plot, axis, layout, plain, safe_json
 from alfred.report.table import Cell, Column, Table
@@ -18,6 +19,8 @@ from alfred.report.table import Cell, Column, Table
 FILE = "explanation.html"
 BARS, LINES, NAMED, TOLD, FORECASTS = 25, 6, 6, 5, 100
 """Most columns in a plot, groups over time, groups beside names, columns told of a forecast, and forecasts told."""
+LETTERS = 18
+"""Of a name beside a bar, on a narrow screen."""
 VALUE = NumberStyle(5)
 CHANGE = NumberStyle(5, signed=True)
 TURN = NumberStyle(2, signed=True)
@@ -63,7 +66,7 @@ def render(folder: Path) -> str:
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["breakable"] = str
+    environment.filters["breakable"] = breakable
     environment.filters["count"] = COUNT.text
     return environment.get_template("explanation.html.jinja").render(
         page=page,
@@ -114,7 +117,10 @@ def _facts(about: Explanation) -> tuple[tuple[str, str], ...]:
     exact = "exact" if not about.noise else f"standard error {PERCENT.text(about.noise)} of the mean absolute value"
     control = "none"
     if about.shuffles:
-        control = f"{about.shuffles} shuffles of the {about.control_kind}; noise shows one above {about.chance:.0%}"
+        control = (
+            f"{about.shuffles} shuffles of the {about.control_kind}; noise alone shows one above in {about.chance:.0%} "
+            "of cases"
+        )
     return (
         ("Run", about.run),
         ("Forecasts", f"{COUNT.text(about.rows)} of {COUNT.text(about.of_rows)} test forecasts of {about.target}"),
@@ -205,13 +211,19 @@ def _bar(names: list[str], shown: pl.DataFrame, colours: list[str]) -> Json:
 def _upright(  # noqa: PLR0917 - a plot's words, and what it draws
     key: str, title: str, caption: str, label: str, data: list[Json], names: list[str]
 ) -> Plot:
-    y = axis("", {"autorange": "reversed", "showgrid": False, "tickfont": {"color": "@ink"}})
+    ticks = {"tickmode": "array", "tickvals": names, "ticktext": names, "tickfont": {"color": "@ink"}}
+    y = axis("", {"autorange": "reversed", "showgrid": False, **ticks})
     x = axis("mean |value|", {"rangemode": "tozero", "nticks": 7})
     height = 90 + 22 * max(3, len(names))
     return Plot(
         key, title, caption, label, data, layout(x, y, {"bargap": 0.35}), height=height, phone_height=height,
-        phone={"font.size": 10, "xaxis.nticks": 4},
+        phone={"font.size": 9.5, "xaxis.nticks": 3, "yaxis.ticktext": [_short(name) for name in names]},
     )  # fmt: skip
+
+
+def _short(name: str) -> str:
+    """A name for the axis of a narrow screen."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def _lines(dates: pl.DataFrame, largest: list[str]) -> Plot:

@@ -138,7 +138,7 @@ def _templates() -> jinja2.Environment:
     environment.filters["count"] = COUNT.text
     environment.filters["listed"] = listed
     environment.filters["instant"] = instant
-    environment.filters["breakable"] = _breakable
+    environment.filters["breakable"] = breakable
     return environment
 
 
@@ -147,7 +147,7 @@ def _trusted(text: str) -> Markup:
     return Markup(text)  # noqa: S704 - every other text is escaped by the template
 
 
-def _breakable(name: str) -> Markup:
+def breakable(name: str) -> Markup:
     """A name that may break after dots, underscores and slashes, where a narrow column needs it."""
     parts = re.split("([._/])", name.replace(" ·", "\u00a0·"))
     return Markup("").join(Markup("{}<wbr>").format(part) if part in {".", "_", "/"} else part for part in parts)
