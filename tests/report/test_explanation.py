@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import numpy as np
 import polars as pl
 import pytest
 from pydantic import TypeAdapter
 
+import chromium
 from alfred.core.errors import DataError
 from alfred.experiments.explaining import ExplainRequest, Explanation
 from alfred.explain.attribution import Attribution
 from alfred.explain.groups import Group
 from alfred.explain.summary import column_table, group_table, part_table, value_table
-from alfred.report.explanation import render, write_explanation
+from alfred.report.explanation import explanation_sheet, write_explanation
+from alfred.report.sheet import render_sheet
 
 COLUMNS = (*tuple(f"a_rather_long_column_name_{at}" for at in range(12)), "<b>x</b>")
 GROUPS = (Group(COLUMNS[:3], 0.8), *(Group((name,), 1.0) for name in COLUMNS[3:]))
@@ -52,7 +53,7 @@ def folder_of(root: Path, *, control: bool = True) -> Path:
 
 
 def test_what_the_page_says(tmp_path: Path) -> None:
-    page = render(folder_of(tmp_path))
+    page = render_sheet(explanation_sheet(folder_of(tmp_path)))
     body = page.split("<script")[0]
     assert "What moves hand.analyst most: a_rather_long_column_name_0" in body
     assert "columns rise above what noise reaches." in body
@@ -64,7 +65,7 @@ def test_what_the_page_says(tmp_path: Path) -> None:
 
 
 def test_what_it_warns_of(tmp_path: Path) -> None:
-    body = render(folder_of(tmp_path, control=False)).split("<script")[0]
+    body = render_sheet(explanation_sheet(folder_of(tmp_path, control=False))).split("<script")[0]
     assert "No control was made: nothing on this page tells importance from noise." in body
     assert "standard error of 80.0% of their mean size" in body
     assert "Rises above" not in body

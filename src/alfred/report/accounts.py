@@ -29,7 +29,7 @@ class AccountSection:
 def account_section(record: RunRecord, accounts: pl.DataFrame, series: dict[str, Series]) -> AccountSection:
     """Every strategy and benchmark, on the same sessions and costs."""
     convention = f"{record.execution[:1].upper()}{record.execution[1:].rstrip('.')}."
-    if f"{record.cost_bps:g} bps" not in convention:
+    if not record.frictions and f"{record.cost_bps:g} bps" not in convention:
         convention += f" Costs: {record.cost_bps:g} bps of traded value."
     portfolios = record.portfolios
     return AccountSection(
@@ -92,7 +92,7 @@ def _plot(portfolios: tuple[PortfolioResult, ...], accounts: pl.DataFrame, serie
     money = {
         "type": "log",
         "domain": [0.36, 1],
-        "tickvals": _ticks(accounts["value"]),
+        "tickvals": ticks(accounts["value"]),
         "tickformat": "~g",
     }
     return Plot(
@@ -117,7 +117,7 @@ def _plot(portfolios: tuple[PortfolioResult, ...], accounts: pl.DataFrame, serie
     )
 
 
-def _ticks(values: pl.Series) -> list[float]:
+def ticks(values: pl.Series) -> list[float]:
     """Round values for a logarithmic axis, fewer where it spans more decades."""
     alive = values.filter(values.is_finite() & (values > 0)).to_list()
     decades = math.log10(max(alive) / min(alive)) if alive else 0.0
