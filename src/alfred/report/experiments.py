@@ -83,26 +83,27 @@ def _plot(rows: Sequence[Experiment], cost: str, title: str) -> Plot | None:
     if len(known) < 2:
         return None
     front = [known[at] for at in pareto_front([(spent, quality) for _, spent, quality in known])]
-    names = list(dict.fromkeys(one.model for one, _, _ in known))
-    legend = tuple(Series(f"e{at}", name, f"@s{at % HUES}") for at, name in enumerate(names))
+    hues = list(dict.fromkeys(one.model for one in rows if not is_naive(one.analyst)))
+    names = [name for name in hues if any(one.model == name for one, _, _ in known)]
+    legend = tuple(Series(f"e{hues.index(name)}", name, f"@s{hues.index(name) % HUES}") for name in names)
+    dearest = max(spent for _, spent, _ in known)
     traces: list[Json] = [
         {
             "type": "scatter",
             "mode": "lines",
-            "x": [significant(spent) for _, spent, _ in front],
-            "y": [significant(quality) for _, _, quality in front],
+            "x": [significant(spent) for spent in [*(spent for _, spent, _ in front), dearest]],
+            "y": [significant(quality) for quality in [*(quality for _, _, quality in front), front[-1][2]]],
             "line": {"shape": "hv", "width": 1.4, "color": "@ink/0.5", "dash": "dash"},
             "hoverinfo": "skip",
         }
     ]
     traces += [_points([entry for entry in known if entry[0].model == line.label], line) for line in legend]
-    cheapest = front[0][0].analyst
-    top = front[-1][0].analyst
-    spread = max(spent for _, spent, _ in known) > 30 * min(spent for _, spent, _ in known)
+    ends = list(dict.fromkeys((front[0][0].analyst, front[-1][0].analyst)))
+    spread = dearest > 30 * min(spent for _, spent, _ in known)
     return Plot(
         f"pareto-{cost.replace('_', '-')}",
         f"Rank IC against {title.partition(',')[0]}",
-        f"Every analyst of every run with its interval over quarters. On the dashed line, from {cheapest} to {top}, "
+        f"Every analyst of every run with its interval over quarters. On the dashed line ({' to '.join(ends)}) "
         "lie those that none of these beats at their cost; where intervals overlap, the line may be chance.",
         f"Rank IC of {len(known)} analysts against their {title}.",
         traces,
@@ -186,7 +187,7 @@ def _row(one: Experiment) -> tuple[Cell, ...]:
         measured(one.deflated_sharpe, NumberStyle(3)),
         _count(one.trials),
         measured(one.seconds_per_epoch, NumberStyle(3)),
-        measured(one.seconds, NumberStyle(1)),
+        measured(one.seconds, NumberStyle(2)),
         _count(one.parameters),
         Cell(one.run, (one.created_at[:10], one.protocol)),
     )
@@ -208,7 +209,7 @@ def _front_table(rows: Sequence[Experiment]) -> Table | None:
     front = [known[at] for at in pareto_front([(spent, quality) for _, spent, quality in known])]
     columns = (Column("Analyst"), Column("Training s", numeric=True), Column("Rank IC", numeric=True), Column("Run"))
     cells = tuple(
-        (Cell(one.analyst), measured(spent, NumberStyle(1)), _figure(one, QUALITY), Cell(one.run))
+        (Cell(one.analyst), measured(spent, NumberStyle(2)), _figure(one, QUALITY), Cell(one.run))
         for one, spent, _ in front
     )
     return Table("Analysts that none of these beats at their training time, the cheapest first", columns, cells)
