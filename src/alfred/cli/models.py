@@ -172,11 +172,9 @@ def forecast(
         write_whole(csv, rows.write_csv())
         err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
     about = stored.about
-    table = Table(
-        box=None,
-        title=f"{about.label} {about.horizon_quarters} quarter(s) after {rows['as_of'][0]}, by {about.analyst}",
-        title_justify="left",
-    )
+    ahead = f"{about.label} {about.horizon_quarters} quarter(s) after {rows['as_of'][0]}"
+    out.print(f"{ahead}, by {about.analyst}:", markup=False, soft_wrap=True)
+    table = Table(box=None)
     table.add_column("symbol")
     for column in ("forecast", f"{rows['level'][0]:.0%} interval", "chance of a rise"):
         table.add_column(column, justify="right")
