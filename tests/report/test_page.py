@@ -240,7 +240,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "<script>alert" not in text
     reader = Reader(text)
     assert reader.said.count(HOSTILE) >= 5
-    assert reader.tags["script"] == 4
+    assert reader.tags["script"] == 5
     assert made.page_json(text, "ledger-data")["symbols"] == [HOSTILE]
     names = [trace["name"] for trace in made.page_json(text, "figures")["plot-accounts"]["data"]]
     assert all("<" not in name and "&lt;script&gt;" in name for name in names)

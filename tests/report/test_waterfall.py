@@ -109,5 +109,5 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     assert "A&amp;B and F" in text
     assert "says 500%" in text
     assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=\"http", text)
-    figure = json.loads(re.search(r'id="figure">(.*?)</script>', text, re.DOTALL).group(1))  # type: ignore[union-attr]
-    assert len(figure["data"]) == 9
+    figures = json.loads(re.search(r'id="figures">(.*?)</script>', text, re.DOTALL).group(1))  # type: ignore[union-attr]
+    assert len(figures["plot-waterfall"]["data"]) == 9

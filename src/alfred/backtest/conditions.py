@@ -74,6 +74,19 @@ class Conditions:
         }
         return replace(self, **tables)
 
+    def until(self, stop: int) -> Self:
+        """The conditions of the first `stop` sessions; delistings after them are not told."""
+        rows = {
+            name: None if values is None else values[:stop]
+            for name, values in vars(self).items()
+            if name in {"dollar_volume", "cash_rate", "dividends"}
+        }
+        if self.delisted is None:
+            return replace(self, **rows)
+        told = self.delisted < stop
+        known = None if self.delisting_return is None else np.where(told, self.delisting_return, np.nan)
+        return replace(self, **rows, delisted=np.where(told, self.delisted, stop), delisting_return=known)
+
     def prices(self, bars: Bars) -> Floats:
         """(T, S) the series that accounts trade."""
         return bars.total if self.dividends is None else bars.close

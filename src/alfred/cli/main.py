@@ -11,6 +11,7 @@ from alfred.cli import (
     audit,
     backtest,
     catalogues,
+    compare,
     data,
     doctor,
     examine,
@@ -23,6 +24,7 @@ from alfred.cli import (
     single,
     studies,
     trials,
+    ui,
 )
 from alfred.cli.screen import err
 from alfred.core.errors import AlfredError
@@ -100,6 +102,7 @@ single.add_to(app)
 experiments.add_to(app)
 models.add_to(app)
 server.add_to(app)
+compare.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
@@ -110,6 +113,7 @@ backtest.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
+ui.add_to(app)
 doctor.add_to(app)
 
 

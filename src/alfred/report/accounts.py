@@ -92,7 +92,7 @@ def _plot(portfolios: tuple[PortfolioResult, ...], accounts: pl.DataFrame, serie
     money = {
         "type": "log",
         "domain": [0.36, 1],
-        "tickvals": _ticks(accounts["value"]),
+        "tickvals": ticks(accounts["value"]),
         "tickformat": "~g",
     }
     return Plot(
@@ -117,7 +117,7 @@ def _plot(portfolios: tuple[PortfolioResult, ...], accounts: pl.DataFrame, serie
     )
 
 
-def _ticks(values: pl.Series) -> list[float]:
+def ticks(values: pl.Series) -> list[float]:
     """Round values for a logarithmic axis, fewer where it spans more decades."""
     alive = values.filter(values.is_finite() & (values > 0)).to_list()
     decades = math.log10(max(alive) / min(alive)) if alive else 0.0

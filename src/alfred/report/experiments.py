@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from alfred.core.version import __version__
 from alfred.experiments.listing import SMALLEST_FIRST, Experiment
 from alfred.report.format import COUNT, DASH, PERCENT, RATIO, NumberStyle, significant
-from alfred.report.page import own_file, plotly_script, templates, trusted
 from alfred.report.palette import HUES, Series, is_naive
-from alfred.report.plot import Json, Plot, axis, layout, plain, rule, safe_json
+from alfred.report.plot import Json, Plot, axis, layout, plain, rule
+from alfred.report.sheet import Part, Sheet, render_sheet
 from alfred.report.skill import title_and_style
 from alfred.report.table import Cell, Column, Table, measured
 
@@ -22,16 +20,6 @@ QUALITY = "rank_ic"
 _FIGURES = ("eval_loss", "mae", "pearson", "r2", "sign_accuracy", "rank_ic")
 
 
-@dataclass(frozen=True)
-class _Page:
-    """What the template is given."""
-
-    lead: str
-    table: Table
-    plots: tuple[Plot, ...]
-    front: Table | None
-
-
 def experiments_page(rows: Sequence[Experiment], sort: str = "") -> str:
     """The experiments as one HTML text that needs nothing else.
 
@@ -40,19 +28,14 @@ def experiments_page(rows: Sequence[Experiment], sort: str = "") -> str:
         sort: what they are sorted by, in words of the caption; empty for the latest first.
     """
     plots = tuple(plot for plot in (_plot(rows, cost, title) for cost, title in COSTS) if plot)
-    page = _Page(_lead(rows), _table(rows, sort), plots, _front_table(rows))
-    return (
-        templates()
-        .get_template("experiments.html.jinja")
-        .render(
-            page=page,
-            version=__version__,
-            css=own_file("report.css"),
-            js=own_file("report.js"),
-            plotly=trusted(plotly_script()) if plots else "",
-            figures=trusted(safe_json({plot.key: plot.payload() for plot in plots})),
-        )
+    front = _front_table(rows)
+    nothing = "Fewer than two analysts have a rank IC and a measured cost, so there is nothing to compare."
+    losses = "Losses of two names do not compare; Δ stands beside the naive forecast in the same loss on the same rows."
+    parts = (
+        Part("cost", "Cost", "Quality against cost", "" if plots else nothing, (), plots, (front,) if front else ()),
+        Part("all", "All", "All experiments", tables=(_table(rows, sort),), notes=(losses,)),
     )
+    return render_sheet(Sheet("Experiments", _headline(rows), parts, warnings=_warnings(rows)))
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
@@ -147,15 +130,20 @@ def _points(entries: Sequence[tuple[Experiment, float, float]], line: Series) ->
     }
 
 
-def _lead(rows: Sequence[Experiment]) -> str:
-    runs, tried = len({one.run for one in rows}), {one.family: one.trials for one in rows if one.trials is not None}
-    counted = "; ".join(f"{name} has tried {number} time{'s' * (number != 1)}" for name, number in tried.items())
-    told = f" By the trial ledger {counted}." if counted else ""
-    return (
-        f"{len(rows)} analyst{'s' * (len(rows) != 1)} of {runs} run{'s' * (runs != 1)}, all on test rows.{told} The "
-        "best of many looks better than it is; the deflated Sharpe ratio is the probability that the best of as many "
-        "tries without skill would have had less."
+def _headline(rows: Sequence[Experiment]) -> str:
+    runs = len({one.run for one in rows})
+    return f"{len(rows)} analyst{'s' * (len(rows) != 1)} of {runs} run{'s' * (runs != 1)}, all on test rows."
+
+
+def _warnings(rows: Sequence[Experiment]) -> tuple[str, ...]:
+    tried = {one.family: one.trials for one in rows if one.trials is not None}
+    counted = "; ".join(f"{name} {number} time{'s' * (number != 1)}" for name, number in tried.items())
+    ledger = (f"Tried, by the trial ledger: {counted}.",) if counted else ()
+    best = (
+        "The best of many looks better than it is. The deflated Sharpe ratio is the probability that the best of as "
+        "many tries without skill would have had less."
     )
+    return (*ledger, best)
 
 
 def _table(rows: Sequence[Experiment], sort: str) -> Table:

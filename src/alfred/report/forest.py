@@ -36,7 +36,7 @@ def ic_plot(cards: Sequence[Scorecard], series: dict[str, Series]) -> Plot | Non
         "many quarters to tell from none."
     )
     style = NumberStyle(3, signed=True)
-    return _forest("plot-ic", ("Rank IC", caption, "mean rank IC"), rows, style)
+    return forest("plot-ic", ("Rank IC", caption, "mean rank IC"), rows, style)
 
 
 def accuracy_plot(cards: Sequence[Scorecard], series: dict[str, Series]) -> Plot | None:
@@ -57,7 +57,7 @@ def accuracy_plot(cards: Sequence[Scorecard], series: dict[str, Series]) -> Plot
         "Accuracy less that of saying “always up” on the same rows: to the right of zero an analyst is right more "
         "often than that, and an interval across zero leaves it open."
     )
-    return _forest("plot-accuracy", ("Direction", caption, "accuracy less always up"), rows, SIGNED_PERCENT)
+    return forest("plot-accuracy", ("Direction", caption, "accuracy less always up"), rows, SIGNED_PERCENT)
 
 
 def coverage_plot(cards: Sequence[Scorecard], series: dict[str, Series], nominal: float) -> Plot | None:
@@ -71,10 +71,10 @@ def coverage_plot(cards: Sequence[Scorecard], series: dict[str, Series], nominal
         f"The forecasts' intervals should hold {nominal:.0%} of what came (dashed line): to the left of it "
         "they promise too much, to the right they are wider than they need to be."
     )
-    return _forest("plot-coverage", ("Interval coverage", caption, "labels inside"), rows, PERCENT, nominal)
+    return forest("plot-coverage", ("Interval coverage", caption, "labels inside"), rows, PERCENT, nominal)
 
 
-def _forest(
+def forest(
     key: str, words: tuple[str, str, str], rows: list[Row], style: NumberStyle, zero: float = 0.0
 ) -> Plot | None:
     """A plot of `rows`; `words` are title, caption and the axis' title, and `zero` is what they are compared with."""

@@ -1,11 +1,7 @@
 """Assembles the page: reads the folder, asks every section for its part, and fills the template."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import jinja2
-from markupsafe import Markup
 
 from alfred.core.storage import write_whole
 from alfred.experiments.counting import counted
@@ -17,19 +13,18 @@ from alfred.report.calibration import CalibrationSection, calibration_section
 from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
 from alfred.report.deflation import DeflationSection, deflation_section
-from alfred.report.format import COUNT, instant, listed
 from alfred.report.frames import read
 from alfred.report.language import LanguageSection, language_section
 from alfred.report.ledger import LedgerSection, ledger_section
 from alfred.report.palette import analyst_series, portfolio_series
 from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
+from alfred.report.shell import fill, own, trusted
 from alfred.report.skill import SkillSection, skill_section
 from alfred.report.summary import Card, cards
 from alfred.report.trials import TrialSection, trial_section
 
 FILE = "report.html"
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(folder: Path) -> Path:
@@ -53,19 +48,15 @@ def render(folder: Path) -> str:
         DataError: the folder is no run's, or lacks a table that the page draws.
     """
     page = _page(folder)
-    figures = safe_json({plot.key: plot.payload() for plot in page.plots()})
-    return (
-        templates()
-        .get_template("report.html.jinja")
-        .render(
-            page=page,
-            record=page.record,
-            css=own_file("report.css"),
-            js=own_file("report.js"),
-            plotly=trusted(plotly_script()) if page.plots() else "",
-            figures=trusted(figures),
-            ledger_json=trusted(safe_json(page.ledger.payload)),
-        )
+    return fill(
+        "report.html.jinja",
+        page.plots(),
+        {
+            "page": page,
+            "record": page.record,
+            "ledger_json": trusted(safe_json(page.ledger.payload)),
+            "ledger_js": own("ledger.js"),
+        },
     )
 
 
@@ -125,42 +116,3 @@ def _page(folder: Path) -> Page:
         audit_section(record),
         run_section(record, folder),
     )
-
-
-def templates() -> jinja2.Environment:
-    """The pages' templates; every text is escaped unless it is `trusted`."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["count"] = COUNT.text
-    environment.filters["listed"] = listed
-    environment.filters["instant"] = instant
-    environment.filters["breakable"] = _breakable
-    return environment
-
-
-def trusted(text: str) -> Markup:
-    """Text that goes into the page as it is: this package's own files, plotly's script, and JSON of `safe_json`."""
-    return Markup(text)  # noqa: S704 - every other text is escaped by the template
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may break after dots, underscores and slashes, where a narrow column needs it."""
-    parts = re.split("([._/])", name.replace(" ·", "\u00a0·"))
-    return Markup("").join(Markup("{}<wbr>").format(part) if part in {".", "_", "/"} else part for part in parts)
-
-
-def own_file(name: str) -> Markup:
-    """A file of the templates' folder as it is, such as "report.css"."""
-    return trusted((_TEMPLATES / name).read_text(encoding="utf-8"))
-
-
-def plotly_script() -> str:
-    """The script that draws the plots."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())

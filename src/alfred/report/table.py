@@ -31,6 +31,7 @@ class Cell:
         sort: number to sort by; None sorts last, and text columns sort by `text`.
         title: tooltip, such as why a value is absent.
         tone: "better", "worse" or empty, for the last line of small print.
+        href: address that the text leads to, empty for none; only the dashboard's pages have any.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Cell:
     sort: float | None = None
     title: str = ""
     tone: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True)

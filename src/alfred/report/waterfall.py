@@ -3,14 +3,11 @@
 import textwrap
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from alfred.core.contracts import Interval
-from alfred.core.storage import write_whole
 from alfred.experiments.notes import Step, Waterfall
 from alfred.report.format import COUNT, PERCENT, NumberStyle, listed
-from alfred.report.plot import Json, Plot, axis, layout, plain, rule, safe_json
+from alfred.report.plot import Json, Plot, axis, layout, plain, rule
+from alfred.report.sheet import Part, Sheet, write_sheet
 from alfred.report.table import Cell, Column, Table, measured
 
 FILE = "waterfall.html"
@@ -18,16 +15,17 @@ POINTS = NumberStyle(1, signed=True)
 OF_THE_FALL = NumberStyle(1, percent=True)
 SUM = NumberStyle(0, unit="%")
 IDLE = "no such data here"
-_TEMPLATES = Path(__file__).parent / "templates"
+SURVIVORS = (
+    "Survivorship (18) is still in every figure: these companies were chosen because they existed at the end of the "
+    "data, so that always up is right more often than an investor of the time could have expected."
+)
 MARGIN = {"l": 8, "r": 12, "t": 26, "b": 8}
 _HALF = 0.3
 
 
 def write_waterfall(folder: Path) -> Path:
     """Write the page of a re-run into its folder, whole or not at all; returns its path."""
-    path = folder / FILE
-    write_whole(path, render(Waterfall.load(folder)))
-    return path
+    return write_sheet(folder / FILE, sheet(Waterfall.load(folder)))
 
 
 def headline(waterfall: Waterfall) -> str:
@@ -63,28 +61,31 @@ def point_span(interval: Interval | None) -> str:
     return POINTS.span(Interval(100 * interval.lower, 100 * interval.upper, interval.level))
 
 
-def render(waterfall: Waterfall) -> str:
-    """The page as one HTML text that needs nothing else."""
-    from plotly.offline import get_plotlyjs
-
-    figure = waterfall_plot(waterfall)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["breakable"] = str
-    environment.filters["count"] = COUNT.text
-    return environment.get_template("waterfall.html.jinja").render(
-        waterfall=waterfall,
-        headline=headline(waterfall),
-        plot=figure,
-        table=step_table(waterfall),
-        benchmarks=[(name, PERCENT.text(value)) for name, value in waterfall.benchmarks.items()],
-        hold=SUM.text(waterfall.average_hold_pct),
-        basket=listed(waterfall.steps[-1].names),
-        css=_trusted((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        plotly=_trusted(str(get_plotlyjs())),
-        figure=_trusted(safe_json(figure.payload())),
+def sheet(waterfall: Waterfall) -> Sheet:
+    """The page of a re-run."""
+    accounts = ", ".join(f"{name} {PERCENT.text(value)} a year" for name, value in waterfall.benchmarks.items())
+    basket = listed(waterfall.steps[-1].names)
+    beside = (
+        f"Accounts that need no forecast, on the basket of the end ({basket}), net of the same costs: {accounts}. The "
+        "notes' own benchmark, the mean of the names' buy-and-hold returns, says "
+        f"{SUM.text(waterfall.average_hold_pct)}."
+    )
+    steps = Part(
+        "steps",
+        "Steps",
+        "Step by step",
+        plots=(waterfall_plot(waterfall),),
+        tables=(step_table(waterfall),),
+        notes=(beside,),
+    )
+    return Sheet(
+        "The notes again",
+        headline(waterfall),
+        (steps,),
+        warnings=(SURVIVORS,) if waterfall.survivors_only else (),
+        imprint=f"{waterfall.data} {waterfall.analyst}, {COUNT.text(waterfall.parameters)} parameters, "
+        f"{len(waterfall.seeds)} seeds. Every step is judged on the decision dates {waterfall.first} to "
+        f"{waterfall.last}. Digest {waterfall.digest}.",
     )
 
 
@@ -259,7 +260,3 @@ def _link(value: float, place: int) -> Json:
     """The hairline that carries a value down to the next bar."""
     line = {"color": "@muted", "width": 1}
     return {"type": "line", "x0": value, "x1": value, "y0": place, "y1": place + 1, "line": line, "layer": "below"}
-
-
-def _trusted(text: str) -> Markup:
-    return Markup(text)  # noqa: S704 - this package's own files and JSON of `safe_json`; the rest is escaped

@@ -85,7 +85,11 @@ class Tab:
 
     def open(self, page: Path) -> None:
         """Go to a file and wait until every plot of it is drawn."""
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        self.go(page.resolve().as_uri())
+
+    def go(self, address: str) -> None:
+        """Go to an address and wait until every plot there is drawn."""
+        self.call("Page.navigate", url=address)
         self.until("document.readyState === 'complete' && document.documentElement.dataset.plots !== undefined")
 
     def picture(self, path: Path, top: int = 0, height: int | None = None) -> None:

@@ -1,0 +1,187 @@
+"""The dashboard: its pages, what it refuses, and a run that is started from it, in a real browser."""
+
+import contextlib
+import json
+import socket
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+import chromium
+from alfred.core.errors import ConfigError
+from alfred.core.home import Home
+from alfred.experiments.run import run_study
+from alfred.experiments.study import Study
+from alfred.ui.app import make_app
+from alfred.ui.jobs import DONE, LOST, STOPPED, Jobs, read_job
+
+STUDY = """
+name = "small"
+seeds = [0]
+[data]
+provider = "sample"
+since = "2005-01-03"
+until = "2012-12-31"
+[universe]
+training = ["AAPL", "AMD", "BAC", "BBY"]
+evaluation = ["GE", "JNJ", "KO", "WMT"]
+[panel]
+features = ["momentum_12_1", "Close_diff_MA_30"]
+[splits]
+test_first = "2010-03-31"
+test_quarters = 4
+valid_quarters = 4
+min_train_quarters = 8
+[[analysts]]
+name = "ridge"
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "alfred-home")
+
+
+@pytest.fixture
+def client(home: Home) -> TestClient:
+    return TestClient(make_app(Jobs(home)), base_url="http://127.0.0.1:8765", follow_redirects=False)
+
+
+def test_an_empty_home_says_what_to_do(client: TestClient) -> None:
+    assert "No run has finished yet" in client.get("/").text
+    assert "holds nothing yet" in client.get("/lake").text
+    assert "Nothing has been tried yet" in client.get("/trials").text
+
+
+def test_other_hosts_are_not_answered(client: TestClient) -> None:
+    """A name of the web that points here would let its pages read ours."""
+    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_orders_of_other_pages_are_not_taken(client: TestClient, home: Home) -> None:
+    answer = client.post("/jobs", data={"study": STUDY}, headers={"Origin": "http://evil.example"})
+    assert answer.status_code == 400
+    assert "are not taken" in answer.text
+    assert Jobs(home).names() == ()
+
+
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [("name = ", "cannot be read as TOML"), ("nonsense = 1", "unknown setting"), ("", "is required but absent")],
+)
+def test_a_wrong_study_is_refused_at_once(client: TestClient, home: Home, study: str, words: str) -> None:
+    answer = client.post("/jobs", data={"study": study})
+    assert answer.status_code == 400
+    assert words in answer.text
+    assert Jobs(home).names() == ()
+
+
+def test_a_study_without_end_is_not_read_to_its_end(client: TestClient) -> None:
+    answer = client.post("/jobs", data={"study": "#" * 2_000_000})
+    assert "not taken" in answer.text
+
+
+@pytest.mark.parametrize("address", ["/runs/nothing", "/runs/..%2f..%2fetc", "/jobs/nothing", "/compare?run=a&run=b"])
+def test_what_is_not_there_is_said(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code == 404
+
+
+def test_names_of_jobs_cannot_leave_their_folder(home: Home) -> None:
+    (home.root / "jobs").mkdir(parents=True)
+    (home.root / "study.toml").write_text(STUDY)
+    with pytest.raises(ConfigError, match="there is no job"):
+        Jobs(home).find("..")
+
+
+def test_progress_is_read_line_by_line(tmp_path: Path) -> None:
+    events = [
+        {"kind": "say", "message": "data"},
+        {"kind": "start", "task": "ridge", "total": 3},
+        {"kind": "advance", "task": "ridge", "done": 2, "note": "loss 1"},
+    ]
+    text = "".join(json.dumps(event) + "\n" for event in events)
+    (tmp_path / "progress.jsonl").write_text(text + '{"kind": "fini', encoding="utf-8")
+    job = read_job("one", tmp_path, alive=True, known=True)
+    assert (job.tasks[0].done, job.tasks[0].total, job.tasks[0].finished) == (2, 3, False)
+    assert job.lines == ("data",)
+    assert read_job("one", tmp_path, alive=False, known=True).outcome == LOST
+
+
+def _until_over(jobs: Jobs, name: str) -> str:
+    end = time.monotonic() + 120
+    while (job := jobs.find(name)).outcome == "running":
+        assert time.monotonic() < end, job
+        time.sleep(0.1)
+    jobs.processes[name].wait(timeout=30)
+    return job.outcome
+
+
+@pytest.mark.slow
+def test_a_stopped_run_leaves_all_whole(home: Home) -> None:
+    jobs = Jobs(home)
+    job = jobs.start(STUDY.replace('name = "ridge"', 'name = "vanilla.medium"'))
+    with pytest.raises(ConfigError, match="in progress"):
+        jobs.start(STUDY)
+    end = time.monotonic() + 120
+    while not jobs.find(job.name).tasks and time.monotonic() < end:
+        time.sleep(0.1)
+    jobs.stop(job.name)
+    assert _until_over(jobs, job.name) == STOPPED
+    assert list(home.runs.glob("*/run.json")) == []
+
+
+@contextlib.contextmanager
+def served(home: Home) -> Iterator[int]:
+    jobs = Jobs(home)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(make_app(jobs), log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            for process in jobs.processes.values():
+                process.wait(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_run_started_in_the_browser_ends_in_its_report(home: Home, tmp_path: Path) -> None:
+    program = chromium.executable()
+    if program is None:
+        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    study = Study.parse(tomllib.loads(STUDY) | {"name": "earlier"}, "the study")
+    run_study(study, home)
+    with served(home) as port, chromium.browser(program, tmp_path / "profile") as tab:
+        site = f"http://127.0.0.1:{port}"
+        tab.go(f"{site}/new?study=synthetic")
+        tab.value(f"document.getElementById('text').value = {json.dumps(STUDY)}")
+        tab.value("document.querySelector('form[action=\"/jobs\"]').submit()")
+        tab.until("location.pathname.startsWith('/jobs/') && document.querySelectorAll('#tasks progress').length > 0")
+        tab.until("document.getElementById('headline')?.textContent === 'Done'")
+        tab.until("!document.getElementById('report').hidden")
+        tab.value("document.getElementById('report').click()")
+        tab.until("location.pathname.startsWith('/runs/') && document.documentElement?.dataset.plots > 0")
+        tab.go(f"{site}/")
+        assert tab.value("document.querySelectorAll('input[name=run]').length") == 2
+        tab.value("document.querySelectorAll('input[name=run]').forEach(one => { one.checked = true; })")
+        tab.value("document.querySelector('form[action=\"/compare\"]').submit()")
+        tab.until("location.pathname === '/compare' && document.documentElement?.dataset.plots === '2'")
+        for page in ("/", "/lake", "/trials", "/trials/small", "/new"):
+            for width in (1440, 390):
+                tab.size(width)
+                tab.go(site + page)
+                assert tab.value("document.documentElement.scrollWidth") <= width, page
+        assert tab.problems == []
+        assert [request for request in tab.requests if not request.startswith((site, "data:", "blob:"))] == []
+    (name,) = Jobs(home).names()
+    assert Jobs(home).find(name).outcome == DONE
