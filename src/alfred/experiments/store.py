@@ -224,8 +224,9 @@ def stored_models(home: Home, family: str = "") -> tuple[StoredModel, ...]:
     store = tracking(home)
     found = [run for run in runs_of(store, family) if run.info.lifecycle_stage != "deleted"]
     aliases = aliases_of(store)
-    models = [model for run in reversed(found) for model in _models(run, aliases)]
-    return tuple(models)
+    # What two machines stored at once is one model.
+    models = {model.name: model for run in reversed(found) for model in _models(run, aliases)}
+    return tuple(models.values())
 
 
 def runs_of(store: Tracking, family: str = "") -> "list[Run]":
