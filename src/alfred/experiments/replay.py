@@ -9,9 +9,9 @@ from alfred.backtest.run import backtest, benchmarks
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
 from alfred.experiments.conditions import reality_of, sessions_before
-from alfred.experiments.market import read_market
+from alfred.experiments.market import Market, read_market
 from alfred.experiments.portfolios import account_bars, readings_of, why_not_traded
-from alfred.experiments.record import load_frame, load_record
+from alfred.experiments.record import RunRecord, load_frame, load_record
 from alfred.experiments.study import Study
 from alfred.lake.store import Lake
 
@@ -46,8 +46,7 @@ def replay(
     target = next(card.target for card in record.scorecards if card.analyst == analyst)
     if reason := why_not_traded(analyst, target, strategy):
         raise ConfigError(f"{reason}; choose another analyst or strategy.")
-    shown = dt.datetime.fromisoformat(record.data.known_until) if record.data.known_until else None
-    market = read_market(Lake(home.lake), study.data, record.data.versions, shown)
+    market = market_of(record, study, home)
     settings, seed = study.backtest, study.evaluation.seed
     lag, before = settings.execution.lag_sessions, sessions_before(settings)
     bars, index = account_bars(market, readings.symbols, forecasts, lag, before=before)
@@ -61,6 +60,12 @@ def replay(
     lines += [format_trade_analysis(done.trades), "", format_basket_hold(average_hold_pct(bars, start)), ""]
     lines += ["--- Account, net of costs ---", _line(strategy, done.statistics)]
     return lines + [_line(name, statistics) for name, (_, statistics) in others.items()]
+
+
+def market_of(record: RunRecord, study: Study, home: Home) -> Market:
+    """The prices that a run read, at the versions and up to the instant that it was shown."""
+    shown = dt.datetime.fromisoformat(record.data.known_until) if record.data.known_until else None
+    return read_market(Lake(home.lake), study.data, record.data.versions, shown)
 
 
 def _line(name: str, what: AccountStatistics) -> str:

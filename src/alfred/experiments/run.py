@@ -37,11 +37,12 @@ from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_dige
 from alfred.experiments.record import LanguageSummary, RunRecord, StageTiming, dump_record, load_record
 from alfred.experiments.remarks import warnings_of
 from alfred.experiments.stages import Stages
+from alfred.experiments.store import log_run, write_models
 from alfred.experiments.study import NAIVE, Study, entry_name, judged_loss, target_of
 from alfred.experiments.summaries import data_summary, efficiency, environment, execution, panel_summary
 from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.experiments.vault import Opening
-from alfred.experiments.walkforward import Fit, Kept, WalkForward, curve_rows, fold_summary
+from alfred.experiments.walkforward import Fit, Kept, Origin, WalkForward, curve_rows, fold_summary
 from alfred.panel.panel import Panel
 from alfred.panel.scaling import scaling_rules
 from alfred.training.compute import device_of
@@ -111,6 +112,7 @@ def run_study(
     if (folder / "run.json").is_file() and opening is None:
         progress.say(f"this study was finished before, with the same data and code: {folder}")
         counting.catch_up(TrialLedger.open(home), trials, folder, load_record(folder))
+        log_run(home, folder, progress)
         return folder
 
     clock.start("panel")
@@ -130,6 +132,8 @@ def run_study(
             counting.finish(ledger, begun, folder, record)
         if opening is not None:
             opening.finish(record.verdict, folder.name)
+    clock.start("store")
+    log_run(home, folder, progress)
     return folder
 
 
@@ -195,7 +199,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         protocol=asked.protocol,
         question=asked.question,
         verdict=_verdict(scorecards, asked.protocol),
-        warnings=(*warnings_of(market, walk, portfolios), *([warned] if warned else [])),
+        warnings=(*warnings_of(market, baskets, walk, portfolios), *([warned] if warned else [])),
         data=data_summary(asked.prepared.inputs, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
@@ -216,7 +220,8 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         trials=counted,
         audit=audit,
     )
-    _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios)
+    handed_on = {entry_name(spec): walk.handed_on(spec, study.seeds) for spec in specs}
+    _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios, handed_on=handed_on)
     return record
 
 
@@ -240,6 +245,7 @@ def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = No
         Stages(home.stages),
         kept,
         study.universe.protocol,
+        Origin(study.data.model_dump(mode="json"), prepared.inputs.digest, prepared.inputs.market.levels_usable),
     )
 
 
@@ -324,7 +330,14 @@ def _verdict(scorecards: Sequence[Scorecard], protocol: str) -> str:
 
 
 def _write(
-    folder: Path, study: Study, record: RunRecord, *, forecasts: pl.DataFrame, curves: pl.DataFrame, found: Portfolios
+    folder: Path,
+    study: Study,
+    record: RunRecord,
+    *,
+    forecasts: pl.DataFrame,
+    curves: pl.DataFrame,
+    found: Portfolios,
+    handed_on: Mapping[str, Mapping[int, Path]],
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as scratch:
@@ -333,5 +346,6 @@ def _write(
         curves.write_parquet(scratch / "curves.parquet")
         found.accounts.write_parquet(scratch / "accounts.parquet")
         found.ledger.write_parquet(scratch / "ledger.parquet")
+        write_models(scratch, handed_on)
         (scratch / "study.toml").write_text(study.toml(), encoding="utf-8")
         (scratch / "run.json").write_text(dump_record(record), encoding="utf-8")
