@@ -30,6 +30,7 @@ class StudyName(enum.StrEnum):
     DEMO = "demo"
     SYNTHETIC = "synthetic"
     GRID = "grid"
+    SWEEP = "sweep"
 
     @property
     def path(self) -> Path:
@@ -74,7 +75,8 @@ def demo(
 def init(
     path: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("study.toml"),
     study: Annotated[
-        StudyName, typer.Option(help="Which to start from; grid is the experiment notes' table, on your own prices.")
+        StudyName,
+        typer.Option(help="Which to start from: grid is the notes' table, on your own prices; sweep tries many."),
     ] = StudyName.DEMO,
 ) -> None:
     """Write a commented study to start from; run it with `alfred run`."""
@@ -82,7 +84,8 @@ def init(
         raise ConfigError(f"{path} exists already; choose another name, or remove it first.")
     text = study.path.read_text(encoding="utf-8")
     write_whole(path, text.replace(f'name = "{study.value}"', f'name = "{_study_name(path)}"', 1))
-    out.print(f"Wrote {path}. Edit it, then: alfred run {path}", markup=False, soft_wrap=True)
+    command = "sweep" if study is StudyName.SWEEP else "run"
+    out.print(f"Wrote {path}. Edit it, then: alfred {command} {path}", markup=False, soft_wrap=True)
 
 
 def run(

@@ -1,7 +1,8 @@
 """Where Alfred keeps things: one folder, `ALFRED_HOME`, by default `alfred-home` in the current folder.
 
 The lake may lie elsewhere, on a disk or an object store that several machines share: `ALFRED_LAKE` names its folder or
-URL. So may the tracking data: `ALFRED_TRACKING_URI` names a server or a database.
+URL. So may the tracking data: `ALFRED_TRACKING_URI` names a server or a database. `ALFRED_SWEEP_STORAGE` names the
+database in which machines that share a sweep find its queue.
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 VARIABLE = "ALFRED_HOME"
 LAKE_VARIABLE = "ALFRED_LAKE"
 TRACKING_VARIABLE = "ALFRED_TRACKING_URI"
+SWEEP_VARIABLE = "ALFRED_SWEEP_STORAGE"
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,13 @@ class Home:
         root: folder of everything but, perhaps, the lake.
         shared_lake: folder or URL of a lake elsewhere; empty for the one in the folder.
         shared_tracking: address of tracking data elsewhere, which may hold a password; empty for those in the folder.
+        shared_sweeps: address of the sweeps' database elsewhere, likewise.
     """
 
     root: Path
     shared_lake: str = ""
     shared_tracking: str = field(default="", repr=False)
+    shared_sweeps: str = field(default="", repr=False)
 
     @property
     def lake(self) -> Path | str:
@@ -62,8 +66,18 @@ class Home:
         """Tracking data: what was tried, when, and what came of it."""
         return self.root / "tracking"
 
+    @property
+    def sweeps(self) -> Path:
+        """One folder a sweep, with its table of trials and the study that was chosen."""
+        return self.root / "sweeps"
+
 
 def home() -> Home:
     """The home that the environment names."""
     root = Path(os.environ.get(VARIABLE) or "alfred-home").expanduser().absolute()
-    return Home(root, os.environ.get(LAKE_VARIABLE, ""), os.environ.get(TRACKING_VARIABLE, ""))
+    return Home(
+        root,
+        os.environ.get(LAKE_VARIABLE, ""),
+        os.environ.get(TRACKING_VARIABLE, ""),
+        os.environ.get(SWEEP_VARIABLE, ""),
+    )

@@ -21,13 +21,13 @@ from alfred.evaluation.relative import RelativeError
 from alfred.experiments.prepared import Inputs
 from alfred.experiments.record import PortfolioResult, RunRecord, TrialCount, load_frame
 from alfred.experiments.study import NAIVE, Study, entry_name
-from alfred.experiments.trials import FAILED, FINISHED, Returns, Series, Trial, TrialLedger, returns_of
+from alfred.experiments.trials import FAILED, FINISHED, VALID, Returns, Series, Trial, TrialLedger, returns_of
 from alfred.experiments.vault import unsealings, vault_of
 
 COUNT = "trials.json"
 ACCOUNTS = "accounts of companies"
 _ADAPTER = TypeAdapter(TrialCount)
-_NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals")
+_NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals", "manager")
 """Settings that are not part of one analyst's trial."""
 FEWEST_QUARTERS, SESSIONS_PER_QUARTER = 3, SESSIONS_PER_YEAR / 4
 
@@ -152,7 +152,14 @@ def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:
         counted_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         effective=effective,
         sharpe_variance=variance,
+        untraded=sum(_is_untraded(one) for one in trials if one.key not in done),
     )
+
+
+def _is_untraded(trial: Trial) -> bool:
+    """Whether a sweep looked at it on validation rows, and nothing else was done with it."""
+    judged = any(name.startswith(VALID) for name in trial.figures or ())
+    return trial.status == FINISHED and judged and not trial.series
 
 
 def independent(returns: Returns) -> tuple[float | None, float | None]:

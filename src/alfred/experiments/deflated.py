@@ -31,9 +31,12 @@ def strategies_of(portfolios: Sequence[PortfolioResult], tracks: Mapping[str, Tr
 
 def of_ledger(counted: TrialCount | None) -> Trials | None:
     """What the ledger knows of a family's tries; one without returns counts whole. None where it cannot tell."""
-    if counted is None or counted.effective is None or counted.sharpe_variance is None:
+    if counted is None:
         return None
-    return Trials(counted.effective + counted.failed + counted.unfinished, counted.sharpe_variance)
+    if counted.effective is None or counted.sharpe_variance is None:
+        return Trials(1 + counted.untraded, 0.0) if counted.untraded else None
+    whole = counted.failed + counted.unfinished + counted.untraded
+    return Trials(counted.effective + whole, counted.sharpe_variance)
 
 
 def all_tries(strategies: Mapping[str, Track], ledger: Trials | None) -> Trials:

@@ -82,8 +82,9 @@ def inputs_of(study: Study, market: Market, vault: Vault | None = None) -> Input
 
 
 def run_digest(study: Study, inputs: Inputs) -> str:
-    """Names the run: its settings, the names they led to, the data and the code; not where the study lies."""
-    settings = study.model_dump(mode="json")
+    """Names the run: its settings, the names they led to, the data and the code; not where the study lies, nor the
+    manager's settings, which a run does not look at."""
+    settings = study.model_dump(mode="json", exclude={"manager"})
     settings["universe"]["baskets"] = None
     return digest_of(settings, inputs.baskets.training, inputs.baskets.evaluation, inputs.digest, code_digest())
 
@@ -95,11 +96,16 @@ def prepare(study: Study, home: Home, inputs: Inputs | None = None) -> Prepared:
         inputs: what `read_inputs` gave, where it was read before.
     """
     inputs = inputs or read_inputs(study, home)
-    usable = inputs.market.levels_usable
+    usable, baskets = inputs.market.levels_usable, inputs.baskets
     settings = study.panel.model_dump(mode="json")
     panel, resumed = Stages(home.stages).run(
         "panel",
-        {"data": inputs.digest, "settings": settings, "levels_usable": usable},
+        {
+            "data": inputs.digest,
+            "names": sorted({*baskets.training, *baskets.evaluation}),  # the digest of prices is that of all names
+            "settings": settings,
+            "levels_usable": usable,
+        },
         lambda folder: _build(inputs.tables, study, usable, folder),
         Panel.load,
     )

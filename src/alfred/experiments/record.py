@@ -11,6 +11,7 @@ velocity, total_return (null until known) |
 | `curves.parquet` | an epoch | analyst, seed, fold, epoch, train_loss, valid_loss, learning_rate, best |
 | `accounts.parquet` | an account's session | portfolio, date, value, drawdown |
 | `ledger.parquet` | a ledger line | portfolio, date, action, symbol, price, reading, profit |
+| `models.json` | a fitted analyst of the last fold | analyst, seed, and the stage that holds it until it is stored |
 """
 
 from dataclasses import dataclass, field
@@ -233,6 +234,7 @@ class TrialCount:
         effective: independent tries that the finished trials' strategies amount to, by the correlation of their
             quarterly returns; None where fewer than 3 quarters are common to them.
         sharpe_variance: of those strategies' Sharpe ratios of one session; None likewise, or of fewer than 2.
+        untraded: finished trials of sweeps that were judged on validation rows and never traded; each counts whole.
     """
 
     family: str
@@ -245,11 +247,15 @@ class TrialCount:
     counted_at: str = ""
     effective: float | None = None
     sharpe_variance: float | None = None
+    untraded: int = 0
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited."""
+    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited.
+
+    `frictions` says what accounts met in place of plain `cost_bps`, with their limits; empty where they met that.
+    """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
@@ -279,6 +285,7 @@ class RunRecord:
     language: LanguageSummary | None = None
     trials: TrialCount | None = None
     audit: Audit | None = None
+    frictions: str = ""
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -33,6 +33,8 @@ _STATUS = {"FINISHED": FINISHED, "FAILED": FAILED, "KILLED": ABORTED}
 _MLFLOW = {status: name for name, status in _STATUS.items()}
 LONGEST_TAG = 8000
 SERIES = "alfred.series."
+VALID = "valid."
+"""Begins the names of figures of validation rows, by which a sweep chooses."""
 
 
 @dataclass(frozen=True)
