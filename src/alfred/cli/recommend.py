@@ -206,19 +206,19 @@ def _scored(found: "Ledger", results: "tuple[Score, ...]") -> Table:
     )  # fmt: skip
     table.add_column("entry", justify="right")
     for heading in ("as of", "policy"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("before", "after", "return", "1/N", "index", "change", "interval", "", "names"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("worth", "return", "1/N", "index", "change", "interval", "", "names"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry, one in zip(found.entries, results, strict=True):
         begin = (str(entry.number), entry.as_of, escape(entry.recommendation.policy))
         if one.state == "scored":
             table.add_row(
-                *begin, f"{one.before_usd:,.0f}", f"{one.after_usd:,.0f}", _change(one.gain), _change(one.equal_weight),
+                *begin, f"{one.after_usd:,.0f}", _change(one.gain), _change(one.equal_weight),
                 _change(one.index), _change(one.change), _interval(entry.recommendation),
                 "" if one.hit is None else "hit" if one.hit else "missed", f"{one.names_hit}/{one.names}",
             )  # fmt: skip
         else:
-            table.add_row(*begin, *["-"] * 9)
+            table.add_row(*begin, *["-"] * 8)
     return table
 
 
