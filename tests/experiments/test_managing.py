@@ -181,6 +181,18 @@ def test_liquid_names_are_the_upper_half_of_each_decision() -> None:
     assert liquid(replace(scene, reality=replace(scene.reality, conditions=Conditions()))) is None
 
 
+def test_fewer_names_are_decided_about_by_what_was_learnt_from_all(learner: Learner, tmp_path: Path) -> None:
+    scene = toy()
+    whole = managed(scene, tmp_path)
+    first = whole.tracks("leaning")
+    learner.shown.clear()
+    narrow = replace(scene, mask=scene.mask & (np.arange(4) < 2))
+    second = replace(whole, scene=narrow, past=scene).tracks("leaning")
+    assert learner.shown == []
+    np.testing.assert_array_equal(second[0].targets[0, :2], first[0].targets[0, :2])
+    assert not second[0].targets[:, 2:].any()
+
+
 def test_too_few_decisions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the run has 9 decisions, of which first_periods keeps 8 to learn from"):
         managed(toy(decisions=9), tmp_path)
