@@ -84,7 +84,7 @@ def test_a_policy_learns_from_what_lies_before_and_again_after_some_periods(lear
     scene = toy()
     managing = managed(scene, tmp_path)
     tracks = managing.tracks("leaning")
-    last = [str(scene.bars.dates[scene.rows[stop]]) for stop in (8, 13, 18)]
+    last = [str(scene.dates[stop]) for stop in (8, 13, 18)]  # the close of the decision to come, not its fill
     assert learner.shown == [(n, seed, end) for seed in (0, 1) for n, end in zip((8, 13, 18), last, strict=True)]
     assert len(tracks) == 2
     assert not np.array_equal(tracks[0].value, tracks[1].value)
