@@ -109,9 +109,10 @@ def test_the_account_goes_on_when_the_policy_is_fitted_anew(learner: Learner, tm
     assert np.exp(growth(track, judged)[4]) == pytest.approx(grown, rel=1e-9)
 
 
-def test_nothing_after_a_date_moves_a_decision_before_it(learner: Learner, tmp_path: Path) -> None:
-    """The same past and three other futures: prices, forecasts, columns and masks."""
-    scene, at = toy(), 14
+@pytest.mark.parametrize("at", [13, 14])
+def test_nothing_after_a_date_moves_a_decision_before_it(learner: Learner, tmp_path: Path, at: int) -> None:
+    """The same past and three other futures: prices, forecasts, columns and masks. On 13 a new fit takes over."""
+    scene = toy()
     first = managed(scene, tmp_path / "a").tracks("leaning")
     for seed in (1, 2, 3):
         other, random = toy(seed=seed), np.random.default_rng(seed)
