@@ -4,7 +4,9 @@ import csv
 import errno
 import io
 import json
+import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -248,6 +250,36 @@ def test_a_worker_that_cannot_go_on_puts_back_what_it_held(home: Home, monkeypat
     assert not list(home.stages.rglob("*.partial"))
     Worker.of(sweep.identity, home).work()
     assert [row.state for row in trials_of(queue, sweep)] == [FINISHED] * 2
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(home: Home, tmp_path: Path) -> None:
+    """A small file system is filled to the brim; once there is room, the sweep goes on."""
+    sweep = sweep_of(space={"analyst.quarters": [14, 15]})
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        small = replace(home, root=disk / "home")
+        small.root.mkdir()
+        queue = queue_in(small)
+        begin(sweep, small, queue, Silent())
+        ballast = disk / "ballast"
+        free = os.statvfs(disk)
+        ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - (1 << 15)))
+        with pytest.raises(OSError, match=r"No space left on device|database or disk is full"):
+            Worker.of(sweep.identity, small).work()
+        assert not list(disk.rglob("*.partial"))
+        ballast.unlink()
+        Worker.of(sweep.identity, small).work()
+        assert [(row.state, row.deaths) for row in trials_of(queue, sweep)] == [(FINISHED, 0)] * 2
+        queue.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
 
 
 def test_tracking_that_is_away_delays_and_loses_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
