@@ -255,7 +255,7 @@ def test_a_worker_that_cannot_go_on_puts_back_what_it_held(home: Home, monkeypat
 @pytest.mark.slow
 def test_a_disk_that_is_really_full(home: Home, tmp_path: Path) -> None:
     """A small file system is filled to the brim; once there is room, the sweep goes on."""
-    sweep = sweep_of(space={"analyst.quarters": [14, 15]})
+    sweep = sweep_of(space={"analyst.quarters": [14, 15]}, workers={"lease_seconds": 2})
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -276,7 +276,8 @@ def test_a_disk_that_is_really_full(home: Home, tmp_path: Path) -> None:
         assert not list(disk.rglob("*.partial"))
         ballast.unlink()
         Worker.of(sweep.identity, small).work()
-        assert [(row.state, row.deaths) for row in trials_of(queue, sweep)] == [(FINISHED, 0)] * 2
+        # Where the queue lies on the full disk too, nothing could be put back, and the lease had to run out.
+        assert [(row.state, row.deaths <= 1) for row in trials_of(queue, sweep)] == [(FINISHED, True)] * 2
         queue.close()
     finally:
         subprocess.run(["umount", "-l", disk], check=False)
