@@ -2,26 +2,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worlds_of_accounts import bars_of, worlds
 
 from alfred.backtest.conditions import Conditions, liquidity, market_at, period_at
 from alfred.backtest.contracts import Readings
 from alfred.backtest.engine import run_account
 from alfred.backtest.limits import violation
-from alfred.backtest.realistic import Reality, run_realistic
+from alfred.backtest.realistic import Reality, run_decided, run_realistic
 from alfred.backtest.run import backtest
 from alfred.backtest.settings import REALISTIC, CostSettings, ExecutionSettings, FrictionSettings, LimitSettings
 from alfred.backtest.step import Market, State, hold, step, trade
-from alfred.core.contracts import Bars
 from alfred.core.errors import DataError
 
 USD = 1000.0
 NAN = np.nan
-
-
-def bars_of(close, total=None):
-    close = np.asarray(close, dtype=np.float64)
-    dates = np.datetime64("2020-01-01") + np.arange(len(close))
-    return Bars(dates, tuple(f"N{at}" for at in range(close.shape[1])), close, close if total is None else total)
 
 
 def run(close, weights, rows, conditions=None, limits=None, **frictions):
@@ -157,39 +151,25 @@ def test_costs_beyond_the_account_are_ruin():
     assert dear.account.ruined_on == "2020-01-02"
 
 
+def test_targets_may_be_decided_by_what_is_held():
+    told = []
+
+    def keep(done, held):
+        told.append((done, held.tolist()))
+        return np.array([0.5, 0.25]) if done == 0 else held * 0.5
+
+    close = [[10, 10], [20, 10], [20, 10], [NAN, 10], [NAN, 10]]
+    found = run_decided(bars_of(close), np.array([0, 2, 3]), Reality(FrictionSettings(capital_usd=USD)), keep)
+    # 500, 250 and 250 in cash; the first doubles; then each half is sold, but the first has no quote the third time.
+    assert told == [(0, [0.0, 0.0]), (1, [1000 / 1500, 250 / 1500]), (2, [500 / 1500, 125 / 1500])]
+    np.testing.assert_allclose(found.weights, [[0.5, 0.25], [1 / 3, 1 / 12], [1 / 3, 1 / 24]])
+    with pytest.raises(DataError, match="weights must be finite; those for 2020-01-01 are not"):
+        run_decided(bars_of(close), np.array([0]), Reality(), lambda done, held: held + NAN)
+    with pytest.raises(DataError, match="there is no rebalancing"):
+        run_decided(bars_of(close), np.array([], dtype=np.int64), Reality(), keep)
+
+
 # ------------------------------------------------------------------ always
-
-
-@st.composite
-def worlds(draw):
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    sessions, names = draw(st.integers(30, 60)), draw(st.integers(1, 5))
-    close = 20 * np.exp(np.cumsum(rng.normal(0, draw(st.sampled_from([0.005, 0.05])), (sessions, names)), axis=0))
-    close[rng.random(close.shape) < draw(st.sampled_from([0.0, 0.2]))] = NAN
-    rows = np.sort(rng.choice(sessions, draw(st.integers(1, 6)), replace=False))
-    weights = rng.normal(0, 0.4, (len(rows), names)) if draw(st.booleans()) else rng.random((len(rows), names)) / names
-    delisted = np.where(rng.random(names) < 0.3, rng.integers(1, sessions, names), sessions)
-    for name, row in enumerate(delisted):
-        close[row:, name] = NAN
-    conditions = Conditions(
-        dollar_volume=10 ** rng.uniform(3, 9, close.shape),
-        cash_rate=rng.uniform(0, 0.1, sessions),
-        dividends=np.where(rng.random(close.shape) < 0.1, 0.2, 0.0) if draw(st.booleans()) else None,
-        delisted=delisted,
-        delisting_return=rng.uniform(-1, 0.2, names),
-        sectors=rng.integers(-1, 2, names),
-    )
-    limits = LimitSettings(
-        long_only=draw(st.booleans()), gross_max=1.5, net_max=1.0, name_max=draw(st.sampled_from([None, 0.4])),
-        sector_max=draw(st.sampled_from([None, 0.7])), turnover_max=draw(st.sampled_from([None, 0.8])),
-    )  # fmt: skip
-    capital = draw(st.sampled_from([1e3, 1e5, 1e8]))
-    return (
-        bars_of(close),
-        weights,
-        rows,
-        Reality(REALISTIC.model_copy(update={"capital_usd": capital}), limits, conditions),
-    )
 
 
 @settings(max_examples=120, deadline=None)

@@ -499,3 +499,13 @@ def test_the_finding_names_rows() -> None:
     assert finding.rows == 181
     assert finding.symbols[0] == "T15"
     assert finding.dates[0] == "2010-09-30"
+
+
+def test_a_bound_that_a_column_often_takes_may_last_from_the_start() -> None:
+    """A share of new articles is 1 wherever all are new, and so for many dates in a row by chance."""
+    shares = np.round(np.random.default_rng(6).beta(4, 1, values(clean(), "margin").shape), 1)
+    shares[:9, 4:9] = 1.0
+    assert statuses(examine(with_column(clean(), "novelty", shares)))["filled-backwards"] == "clean"
+    # The same length of a value that the column never takes again is the future filled backwards.
+    shares[:9, 4:9] = 0.123456
+    assert statuses(examine(with_column(clean(), "novelty", shares)))["filled-backwards"] == "error"

@@ -124,6 +124,45 @@ def test_sorting_puts_the_best_first_and_what_is_not_known_last(listing: Listing
     assert len(rows) == len(listing.experiments)
 
 
+def test_the_notes_names_of_columns_are_known(listing: Listing) -> None:
+    for name, column in {"eval_rank_ic": "rank_ic", "config-sequence-length": "quarters", "token": "family"}.items():
+        assert listing.sorted_by(name) == listing.sorted_by(column)
+
+
+def test_a_family_can_be_asked_for(home: Home) -> None:
+    study = make_record().study
+    assert list_experiments(home, family=study).experiments == list_experiments(home).experiments
+    assert list_experiments(home, family="other").experiments == ()
+
+
+def test_the_best_account_comes_with_what_chance_would_have_done(listing: Listing) -> None:
+    record = make_record()
+    one = next(one for one in listing.experiments if one.analyst == NETWORKS[0])
+    own = {item.strategy: item.statistics.sharpe for item in record.portfolios if item.analyst == NETWORKS[0]}
+    assert (one.strategy, one.sharpe) == max(own.items(), key=lambda item: item[1])
+    assert one.deflated_sharpe is not None
+    assert 0 <= one.deflated_sharpe <= 1
+    assert one.family == record.study
+    naive = next(one for one in listing.experiments if one.model == "naive")
+    assert (naive.strategy, naive.sharpe, naive.deflated_sharpe) == ("", None, None)
+
+
+def test_trials_are_counted_as_the_ledger_stands_now(tmp_path: Path) -> None:
+    from alfred.experiments.record import TrialCount
+    from alfred.experiments.trials import Trial, TrialLedger
+
+    home = Home(tmp_path)
+    counted = TrialCount("fam", 2, 2, 0, 0, effective=2.0, sharpe_variance=0.001)
+    write_run(home.runs / "one", dataclasses.replace(make_record(), trials=counted))
+    before = list_experiments(home).experiments
+    assert {(one.family, one.trials) for one in before} == {("fam", 2)}
+    ledger = TrialLedger.open(home)
+    for number in range(3):
+        ledger.begin(Trial(f"k{number}", "fam", "s", "d", "ridge", "p"))
+    after = list_experiments(home, family="fam").experiments
+    assert {one.trials for one in after} == {3}
+
+
 def test_an_unknown_column_is_explained(listing: Listing) -> None:
     with pytest.raises(ConfigError, match="no column 'rank-ik'; did you mean 'rank_ic'"):
         listing.sorted_by("rank-ik")

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import pytest
 import report_run as made
 
+import chromium
 from alfred.report import write_report
 
 pytestmark = pytest.mark.slow

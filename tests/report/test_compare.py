@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import chromium
 import numpy as np
 import polars as pl
 import pytest
 import report_run as made
 
+import chromium
 from alfred.core.errors import ConfigError
 from alfred.experiments.comparison import Comparison, compare_runs, growth
 from alfred.report.compare import comparison_sheet, headline, write_comparison

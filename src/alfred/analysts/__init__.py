@@ -10,6 +10,7 @@ from alfred.analysts._registry import (
     make_analyst,
     restore_analyst,
 )
+from alfred.analysts._store import read_saved
 
 __all__ = [
     "AnalystDescription",
@@ -20,5 +21,6 @@ __all__ = [
     "fit_many",
     "known_forecast",
     "make_analyst",
+    "read_saved",
     "restore_analyst",
 ]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alfred.backtest import _account_kernels as kernels
 from alfred.backtest.settings import FrictionSettings, Tiers
 from alfred.core.contracts import Floats
 
@@ -31,6 +32,10 @@ class Rates(NamedTuple):
     half_spread: Floats
     impact: Floats
     exponent: float
+
+    def plain(self) -> kernels.Rates:
+        """As compiled loops take it."""
+        return (*self,)
 
 
 class OrderCosts(NamedTuple):
@@ -74,13 +79,7 @@ def order_costs(trade: Floats, rates: Rates) -> OrderCosts:
       costs about a day's deviation. Almgren, Thum, Hauptmann and Li (2005, "Direct Estimation of Equity Market
       Impact", Risk 18) find c = 0.142 and p = 3/5 for the temporary part over one day.
     """
-    size = np.abs(trade)
-    commission = np.minimum(np.maximum(rates.commission * size, rates.minimum_usd), rates.maximum * size)
-    return OrderCosts(
-        commission=np.where(size > 0.0, commission, 0.0),
-        spread=rates.half_spread * size,
-        impact=rates.impact * size ** (1.0 + rates.exponent),
-    )
+    return OrderCosts(*kernels.costs_by_name(trade, rates.plain()))
 
 
 def total_cost(trade: Floats, rates: Rates) -> float:

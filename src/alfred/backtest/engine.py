@@ -130,23 +130,33 @@ def check_weights(bars: Bars, weights: Floats, rows: Rows) -> None:
     Raises:
         DataError: shapes disagree, weights are not finite, or rows are not ascending or outside the bars.
     """
-    sessions, names = bars.total.shape
+    names = len(bars.symbols)
     if rows.ndim != 1 or weights.shape != (len(rows), names):
         raise DataError(
             f"{rows.shape} rebalancing rows and {names} symbols need weights of shape ({len(rows)}, {names}), "
             f"got {weights.shape}."
         )
-    if not len(rows):
+    check_rows(bars, rows)
+    gross = np.abs(weights).sum(axis=1)
+    if not np.isfinite(gross).all():
+        at = int(np.flatnonzero(~np.isfinite(gross))[0])
+        raise DataError(f"weights must be finite; those for {bars.dates[rows[at]]} are not. Use 0 for no position.")
+
+
+def check_rows(bars: Bars, rows: Rows) -> None:
+    """Refuse fill rows that are not ascending or outside the bars.
+
+    Raises:
+        DataError: they are, or there are none.
+    """
+    sessions = len(bars.dates)
+    if rows.ndim != 1 or not len(rows):
         raise DataError("there is no rebalancing; the bars must hold at least one fill session.")
     if rows[0] < 0 or rows[-1] >= sessions or (np.diff(rows) <= 0).any():
         raise DataError(
             f"rebalancing rows must ascend without repeats within 0 to {sessions - 1}, "
             f"got {int(rows.min())} to {int(rows.max())}."
         )
-    gross = np.abs(weights).sum(axis=1)
-    if not np.isfinite(gross).all():
-        at = int(np.flatnonzero(~np.isfinite(gross))[0])
-        raise DataError(f"weights must be finite; those for {bars.dates[rows[at]]} are not. Use 0 for no position.")
 
 
 def _check(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) -> None:
@@ -208,7 +218,7 @@ def _hold(bars: Bars, row: int, end: int, shares: Floats, borrow: float) -> tupl
     # Missing prices are looked for only where the product shows one: a pass over all prices would cost more than it.
     # Filled prices keep their places in the product, so that a later gap does not even alter how earlier days round.
     if not math.isfinite(values.sum()):
-        quotes = block.copy(order="K") if whole else quotes
+        quotes = _copied(bars.total, slice(row, end + 1)) if whole else quotes
         _carry_forward(quotes)
         values = quotes @ count
         if not np.isfinite(values).all():
@@ -222,6 +232,14 @@ def _hold(bars: Bars, row: int, end: int, shares: Floats, borrow: float) -> tupl
     fees = np.zeros_like(values)
     np.cumsum(-borrow * (quotes[:-1] @ np.minimum(count, 0.0)), out=fees[1:])
     return values, held, fees
+
+
+def _copied(prices: Floats, span: slice) -> Floats:
+    """A copy of some rows that a product rounds alike: of few rows it depends on whether columns follow closely."""
+    rows = span.stop - span.start
+    copy: Floats = np.empty_like(prices[: rows + 1])[:rows]
+    copy[:] = prices[span]
+    return copy
 
 
 def _carry_forward(quotes: Floats) -> None:

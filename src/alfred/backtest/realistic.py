@@ -4,6 +4,7 @@
 stays what studies use by default. Where both can do the same they agree to rounding, which a test asserts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Self
@@ -13,12 +14,18 @@ from numpy.typing import NDArray
 
 from alfred.backtest.conditions import Conditions, market_at, period_at
 from alfred.backtest.contracts import Account
-from alfred.backtest.engine import Rows, check_weights
+from alfred.backtest.engine import Rows, check_rows, check_weights
 from alfred.backtest.limits import project
 from alfred.backtest.settings import FrictionSettings, LimitSettings
 from alfred.backtest.step import Market, State, hold, trade
 from alfred.core.contracts import Bars, Floats
 from alfred.core.errors import DataError
+
+Decide = Callable[[int, Floats], Floats]
+"""From the number of rebalancings done and the (S,) weights held before this one to its (S,) target weights."""
+
+INDEX_VOLUME_USD = 1e12
+"""Dollar volume a day that an index is taken to trade: an account in it is in the most liquid tier."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,12 @@ class Reality:
     frictions: FrictionSettings = field(default_factory=FrictionSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     conditions: Conditions = field(default_factory=Conditions)
+
+    def of_index(self, sessions: int) -> Self:
+        """The same for an account in one market index: no limits, no ends, and more volume than an order can need."""
+        volume = np.full((sessions, 1), INDEX_VOLUME_USD)
+        conditions = Conditions(dollar_volume=volume, cash_rate=self.conditions.cash_rate)
+        return replace(self, limits=LimitSettings(), conditions=conditions)
 
     def columns(self, at: NDArray[np.int64]) -> Self:
         """The same for some names, by column."""
@@ -74,17 +87,34 @@ def run_realistic(bars: Bars, weights: Floats, rows: Rows, reality: Reality) -> 
         DataError: shapes disagree, weights are not finite, rows are not ascending or outside the bars, a table that a
             friction or limit needs is absent, or a price that is used is zero, negative or infinite.
     """
-    frictions, conditions = reality.frictions, reality.conditions
     check_weights(bars, weights, rows)
+    return run_decided(bars, rows, reality, lambda done, _held: weights[done])
+
+
+def run_decided(bars: Bars, rows: Rows, reality: Reality, decide: Decide) -> RealisticAccount:
+    """As `run_realistic`, with targets that are asked for one rebalancing at a time.
+
+    Args:
+        bars, rows, reality: as there.
+        decide: is called once at each rebalancing until the last, or until the account is ruined. What it is told are
+            shares of the account's worth at the prices of the fill, where there is no quote at the last ones.
+
+    Raises:
+        DataError: as `run_realistic`; what `decide` gives is held to the same rules.
+    """
+    frictions, conditions = reality.frictions, reality.conditions
+    check_rows(bars, rows)
     conditions.check(bars, frictions)
     names, first, last = len(bars.symbols), int(rows[0]), len(bars.dates) - 1
     state, value = State(frictions.capital_usd, np.zeros(names), np.ones(names)), np.zeros(last - first + 1)
     lines: list[tuple[float, ...]] = []
-    undone, after = np.zeros(weights.shape), np.zeros(weights.shape)
+    undone, after = np.zeros((len(rows), names)), np.zeros((len(rows), names))
     ruined: int | None = None
     for done, (row, end) in enumerate(pairwise([*rows.tolist(), last])):
         market, borrow = market_at(bars, row, frictions, conditions)
-        fill = trade(state, allowed(weights[done], state, market, reality), market)
+        wanted = decide(done, state.held / state.worth)
+        check_weights(bars, wanted[None], rows[done : done + 1])
+        fill = trade(state, allowed(wanted, state, market, reality), market)
         worth, traded = fill.state.worth, float(np.abs(fill.orders).sum())
         costs = [float(part.sum()) for part in fill.costs]
         undone[done] = fill.undone
@@ -135,8 +165,6 @@ def allowed(target: Floats, state: State, market: Market, reality: Reality) -> F
     wanted: Floats = np.where(market.most > 0.0, target, 0.0)
     at = np.flatnonzero((market.most > 0.0) & ((wanted != 0.0) | (state.shares != 0.0)))
     sectors = reality.conditions.sectors
-    if reality.limits.sector_max is not None and sectors is None:
-        raise DataError("a sector limit needs each name's sector; give sectors, or leave sector_max out.")
     wanted[at] = project(
         wanted[at],
         reality.limits,

@@ -1,14 +1,15 @@
 """A strategy on an analyst's readings, and the benchmarks it must beat, on the same sessions and costs."""
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
 from alfred.backtest.contracts import Account, AccountStatistics, Readings, Strategy, StrategyResult
-from alfred.backtest.engine import execution_rows, run_account
+from alfred.backtest.engine import Rows, execution_rows, run_account
 from alfred.backtest.ledger import analyse_trades, build_ledger
 from alfred.backtest.realistic import Reality, run_realistic
-from alfred.backtest.settings import CostSettings, ExecutionSettings
+from alfred.backtest.settings import CostSettings, ExecutionSettings, LimitSettings
 from alfred.backtest.statistics import account_statistics
 from alfred.core.calendar import Dates
 from alfred.core.contracts import Bars, Floats
@@ -48,11 +49,9 @@ def backtest(
     bars = bars.columns(readings.symbols)
     rows, filled = execution_rows(bars.dates, readings.dates, execution.lag_sessions)
     targets = module.targets(readings)
-    if reality is None:
-        account = run_account(bars, targets.weights[filled], rows, costs)
-    else:
-        names = np.array([place[symbol] for symbol in readings.symbols])
-        account = run_realistic(bars, targets.weights[filled], rows, reality.columns(names)).account
+    if reality is not None:
+        reality = reality.columns(np.array([place[symbol] for symbol in readings.symbols]))
+    account = _account(bars, targets.weights[filled], rows, costs, reality)
     if account.ruined_on is not None:
         alive = bars.dates[rows] < np.datetime64(account.ruined_on)
         filled[np.flatnonzero(filled)[~alive]] = False
@@ -70,7 +69,14 @@ def backtest(
 
 
 def benchmarks(
-    bars: Bars, index: Bars, decisions: Dates, costs: CostSettings, execution: ExecutionSettings, *, seed: int
+    bars: Bars,
+    index: Bars,
+    decisions: Dates,
+    costs: CostSettings,
+    execution: ExecutionSettings,
+    *,
+    seed: int,
+    reality: Reality | None = None,
 ) -> dict[str, tuple[Account, AccountStatistics]]:
     """Accounts that need no forecast, from the first fill of `decisions` to the last bar, at the same costs.
 
@@ -81,6 +87,7 @@ def benchmarks(
         costs: of trades.
         execution: when decisions are filled.
         seed: of the bootstrap intervals.
+        reality: frictions and conditions of the basket, in place of `costs`; its limits are not for benchmarks.
 
     Returns:
         "buy and hold": the basket's quoted names bought in equal parts at the first fill, and held.
@@ -100,12 +107,20 @@ def benchmarks(
     if not len(rows):
         raise DataError("no decision can be filled within the bars; give bars that go on after the first decision.")
     equal = _equal_parts(bars.total[rows])
+    free = None if reality is None else replace(reality, limits=LimitSettings())
+    of_index = None if reality is None else reality.of_index(len(index.dates))
     accounts = {
-        "buy and hold": run_account(bars, equal[:1], rows[:1], costs),
-        "1/N": run_account(bars, equal, rows, costs),
-        "index": run_account(index, np.ones((1, 1)), rows[:1], costs),
+        "buy and hold": _account(bars, equal[:1], rows[:1], costs, free),
+        "1/N": _account(bars, equal, rows, costs, free),
+        "index": _account(index, np.ones((1, 1)), rows[:1], costs, of_index),
     }
     return {name: (account, account_statistics(account, seed)) for name, account in accounts.items()}
+
+
+def _account(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings, reality: Reality | None) -> Account:
+    if reality is None:
+        return run_account(bars, weights, rows, costs)
+    return run_realistic(bars, weights, rows, reality).account
 
 
 def _equal_parts(prices: Floats) -> Floats:

@@ -15,7 +15,7 @@ from alfred.core.home import VARIABLE, home
 from alfred.core.version import __version__
 
 OPTIONAL = {
-    "skfolio": "sample prices (pip install 'alfred[sample]')",
+    "skfolio": "sample prices and the manager's rules (pip install 'alfred[sample]')",
     "yfinance": "prices from Yahoo (pip install 'alfred[yahoo]')",
     "index-constitution": "dated index membership (pip install 'alfred[constituents]')",
     "bt": "benchmarks (pip install 'alfred[bench]')",

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 MARKDOWN = (
     "model", "seeds", "quarters", "size", "label", "loss", "eval_loss", "mae", "pearson", "r2", "sign_accuracy",
-    "protocol", "rise_share", "rank_ic", "eval_loss_less_naive", "sign_accuracy_less_naive", "seconds_per_epoch",
-    "seconds_to_best",
-    "samples_per_second", "parameters", "peak_memory_mb", "energy_joules", "run",
+    "protocol", "rise_share", "rank_ic", "eval_loss_less_naive", "sign_accuracy_less_naive", "trials", "strategy",
+    "sharpe", "deflated_sharpe", "seconds_per_epoch", "seconds_to_best",
+    "samples_per_second", "parameters", "peak_memory_mb", "energy_joules", "family", "run",
 )  # fmt: skip
 """The notes' columns, then skill beside chance, cost and origin. Figures are written as `0.123 [0.1, 0.15] ±0.01`: with
 their interval over quarters, and half of that over seeds where there are several."""
@@ -38,7 +38,12 @@ def experiments(
     sort: Annotated[
         str, typer.Option(help="Column of the CSV to sort by, the best first; default the latest run first.")
     ] = "",
+    family: Annotated[str, typer.Option(help="Only runs of this family of studies.")] = "",
     csv: Annotated[Path | None, typer.Option(help="Write all columns to this file.")] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page to this file: the table, and quality against cost with the Pareto front."),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, for notes.")] = False,
     columns: Annotated[
         str, typer.Option(metavar="NAMES", help="The Markdown table's columns, such as model,seed_values,mae.")
@@ -49,7 +54,12 @@ def experiments(
 ) -> None:
     """List the analysts of all runs: what each is, how it did on test rows, what it cost.
 
-    alfred experiments --sort rank_ic
+    With a tracking server (ALFRED_TRACKING_URI) the runs of all machines are listed. The notes' names of columns, such
+    as eval_rank_ic or config_sequence_length, are known too.
+
+    alfred experiments --sort eval_rank_ic
+
+    alfred experiments --family demo --html experiments.html
 
     alfred experiments --sort seconds_per_epoch --csv experiments.csv
 
@@ -58,13 +68,21 @@ def experiments(
     from alfred.experiments.listing import column_named, list_experiments
 
     wanted = tuple(column_named(name.strip()) for name in columns.split(",")) if columns else MARKDOWN
-    found = list_experiments(home(), run)
+    found = list_experiments(home(), run, family)
     rows = found.sorted_by(sort) if sort else found.experiments
     for name in found.unreadable:
         err.print(f"[yellow]{escape(name)} was made by another version and is left out.[/]", soft_wrap=True)
     if not rows:
-        out.print("There are no runs yet; `alfred demo`, `alfred run` or `alfred evaluate` makes one.", soft_wrap=True)
+        of = f" of the family {family!r}" if family else ""
+        out.print(
+            f"There are no runs{of} yet; `alfred demo`, `alfred run` or `alfred evaluate` makes one.", soft_wrap=True
+        )
         return
+    if html is not None:
+        from alfred.report.experiments import experiments_page
+
+        write_whole(html, experiments_page(rows, sort))
+        err.print(f"Wrote {html}.", markup=False, soft_wrap=True)
     if csv is not None:
         _write(rows, csv)
         err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
@@ -88,7 +106,8 @@ def _table(rows: "Sequence[Experiment]") -> Table:
     table.add_column("label\n[dim]loss[/]", no_wrap=True)
     for above, below in (
         ("seeds", ""), ("size", "quarters"), ("eval loss", "MAE"), ("Pearson", "R²"), ("sign", "accuracy"),
-        ("rank IC", "95% interval"), ("s/epoch", "s to best"), ("parameters", "samples/s"), ("peak MB", "J"),
+        ("rank IC", "95% interval"), ("Sharpe", "deflated"),
+        ("trials", "family"), ("s/epoch", "s to best"), ("parameters", "samples/s"), ("peak MB", "J"),
     ):  # fmt: skip
         table.add_column(f"{above}\n[dim]{below}[/]", justify="right", no_wrap=True)
     for one in rows:
@@ -102,6 +121,8 @@ def _table(rows: "Sequence[Experiment]") -> Table:
             _two(_number(one.pearson, 3), _number(one.r2, 3)),
             _two(_number(one.sign_accuracy, 3), _number(one.accuracy, 3)),
             _two(_number(one.rank_ic, 3), span),
+            _two(_number(one.sharpe, 2), _number(one.deflated_sharpe, 3)),
+            _two(_number(one.trials, 0), one.family),
             _two(_number(one.seconds_per_epoch, 3), _number(one.seconds_to_best, 1)),
             _two(_number(one.parameters, 0), _number(one.samples_per_second, 0)),
             _two(_number(one.peak_memory_mb, 0), _number(one.energy_joules, 0)),

@@ -16,9 +16,14 @@ from alfred.cli import (
     doctor,
     examine,
     experiments,
+    explain,
     language,
+    manage,
+    models,
     notes,
+    recommend,
     scan,
+    server,
     single,
     studies,
     sweep,
@@ -99,18 +104,23 @@ def _system(error: OSError) -> str:
 studies.add_to(app)
 single.add_to(app)
 experiments.add_to(app)
-sweep.add_to(app)
 compare.add_to(app)
+sweep.add_to(app)
+models.add_to(app)
+server.add_to(app)
 trials.add_to(app)
 audit.add_to(app)
 scan.add_to(app)
 examine.add_to(app)
+explain.add_to(app)
 accounts.add_to(app)
 catalogues.add_to(app)
 backtest.add_to(app)
+recommend.add_to(app)
 notes.add_to(app)
 data.add_to(app)
 language.add_to(app)
+manage.add_to(app)
 ui.add_to(app)
 doctor.add_to(app)
 

@@ -39,7 +39,7 @@ COMPUTING = ("numpy", "scipy", "polars", "torch", "exchange-calendars")
 
 PLUGINS = (
     "alfred.lake.providers", "alfred.language.digesters", "alfred.panel.features", "alfred.analysts",
-    "alfred.backtest.strategies", "alfred.evaluation.audit",
+    "alfred.backtest.strategies", "alfred.evaluation.audit", "alfred.manager.policies",
 )  # fmt: skip
 """Kinds of plug-ins, which others may bring through entry points of these groups."""
 

@@ -27,7 +27,7 @@ from alfred.experiments.vault import unsealings, vault_of
 COUNT = "trials.json"
 ACCOUNTS = "accounts of companies"
 _ADAPTER = TypeAdapter(TrialCount)
-_NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals")
+_NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals", "manager")
 """Settings that are not part of one analyst's trial."""
 FEWEST_QUARTERS, SESSIONS_PER_QUARTER = 3, SESSIONS_PER_YEAR / 4
 

@@ -1,5 +1,6 @@
 """An analyst's fits over seeds and folds: made together where that pays, each kept as a stage of its own."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from alfred.analysts import AnalystSpec, Job, describe, fit_many
+from alfred.analysts import AnalystSpec, Job, describe, fit_many, restore_analyst
 from alfred.core.contracts import FitRecord, FittedAnalyst, Windows
 from alfred.core.errors import DataError
 from alfred.core.progress import Progress, Silent
@@ -20,6 +21,11 @@ from alfred.training.settings import TrainSettings
 
 LOT_BYTES = 1e9
 """Folds are trained together as long as their windows take less than this."""
+
+KEPT_BYTES = 64e6
+"""A fitted analyst is kept beside its forecasts as long as its numbers take less than this; a larger one is fitted
+again where someone asks for it."""
+ANALYST = "analyst"
 
 _RECORD = TypeAdapter(FitRecord)
 
@@ -46,6 +52,7 @@ class Fitting:
         inputs: what the fits depend on beside analyst, settings, fold and seed.
         parts: gives the training, validation and test windows of a fold.
         progress: hears of every fit under the analyst's name in the study.
+        hand_on: writes what a seed's fit of the last fold learnt into a folder, to forecast with; None keeps none.
     """
 
     spec: AnalystSpec
@@ -54,6 +61,7 @@ class Fitting:
     inputs: dict[str, Any]
     parts: Callable[[Fold], Parts]
     progress: Progress
+    hand_on: Callable[[int, FittedAnalyst, Path], None] | None = None
 
     def make(self, folds: Sequence[Fold], seeds: Sequence[int]) -> set[tuple[int, int]]:
         """Make what is not there; seed and fold of what was."""
@@ -61,11 +69,12 @@ class Fitting:
         there: set[tuple[int, int]] = set()
         lot: list[_Task] = []
         for at, fold in enumerate(folds):
-            found = [seed for seed in seeds if self.stages.find(*self._stage(seed, fold))]
+            last = fold is folds[-1]
+            found = [seed for seed in seeds if self._is_there(seed, fold, last=last)]
             there |= {(seed, at) for seed in found}
             self.progress.advance(entry, len(found), note="taken up from before" if found else "")
             if len(found) < len(seeds):
-                lot.append(_Task(fold, [seed for seed in seeds if seed not in found], *self.parts(fold)))
+                lot.append(_Task(fold, [seed for seed in seeds if seed not in found], *self.parts(fold), last))
             # Analysts that gain nothing from company are measured one by one.
             if not together or sum(task.nbytes for task in lot) > LOT_BYTES:
                 self._fit(lot, together)
@@ -85,6 +94,32 @@ class Fitting:
 
         return self.stages.run(*self._stage(seed, fold), compute, _load)[0]
 
+    def handed_on(self, seed: int, fold: Fold) -> Path | None:
+        """The folder in which the last fold's fit was handed on; None where it was not, or was changed."""
+        return self.stages.find(*self._stage(seed, fold, "model"))
+
+    def hand(self, seed: int, fold: Fold, fitted: FittedAnalyst) -> None:
+        """Hand a fit on, as a stage of its own."""
+        if self.hand_on is not None:
+            write = functools.partial(self.hand_on, seed, fitted)
+            self.stages.run(*self._stage(seed, fold, "model"), write, lambda folder: folder)
+
+    def _is_there(self, seed: int, fold: Fold, *, last: bool) -> bool:
+        """Whether a finished fit is there with all that is wanted of it."""
+        wanted = ("fit", "model") if last and self.hand_on is not None else ("fit",)
+        return all(self.stages.find(*self._stage(seed, fold, kind)) is not None for kind in wanted)
+
+    def fitted(self, seed: int, fold: Fold) -> FittedAnalyst:
+        """The analyst that has learnt: as it was kept, otherwise fitted again, which gives the same."""
+        folder = self.stages.find(*self._stage(seed, fold, ANALYST))
+        if folder is not None:
+            return restore_analyst(folder / ANALYST)
+        train, valid, _ = self.parts(fold)
+        jobs, checkpoints = [Job(train, valid, seed)], self.stages.root / "training"
+        (one,) = fit_many(self.spec, self.settings, jobs, progress=self.progress, checkpoints=checkpoints)
+        self._keep_analyst(seed, fold, one)
+        return one
+
     def _fit(self, lot: Sequence["_Task"], together: bool) -> None:
         jobs = [(task, Job(task.train, task.valid, seed)) for task in lot for seed in task.seeds]
         for some in [jobs] if together and jobs else [[job] for job in jobs]:
@@ -102,7 +137,10 @@ class Fitting:
                     forecast_rows(task.valid, one),
                     spent.on(one.record, share=1 / len(some)),
                 )
+                self._keep_analyst(job.seed, task.fold, one)
                 self._keep(job.seed, task.fold, made)
+                if task.last:
+                    self.hand(job.seed, task.fold, one)
                 if not together:
                     self.progress.advance(entry_name(self.spec), note=f"seed {job.seed}")
 
@@ -114,8 +152,13 @@ class Fitting:
 
         self.stages.run(*self._stage(seed, fold), compute, _load)
 
-    def _stage(self, seed: int, fold: Fold) -> tuple[str, dict[str, Any]]:
-        return f"fit-{entry_name(self.spec).replace(':', '-')}", {
+    def _keep_analyst(self, seed: int, fold: Fold, one: FittedAnalyst) -> None:
+        if 4 * one.record.parameters <= KEPT_BYTES:
+            stage = self._stage(seed, fold, ANALYST)
+            self.stages.run(*stage, lambda folder: one.save(folder / ANALYST), lambda folder: folder)
+
+    def _stage(self, seed: int, fold: Fold, kind: str = "fit") -> tuple[str, dict[str, Any]]:
+        return f"{kind}-{entry_name(self.spec).replace(':', '-')}", {
             **self.inputs,
             "spec": self.spec.model_dump(mode="json"),
             "train": self.settings.model_dump(mode="json"),
@@ -149,13 +192,14 @@ def forecast_rows(windows: Windows, fitted: FittedAnalyst) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Task:
-    """A fold that some seeds have yet to learn."""
+    """A fold that some seeds have yet to learn; `last` where what they learn is handed on."""
 
     fold: Fold
     seeds: Sequence[int]
     train: Windows
     valid: Windows
     test: Windows
+    last: bool = False
 
     @property
     def nbytes(self) -> int:

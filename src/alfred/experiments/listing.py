@@ -1,17 +1,21 @@
 """All runs' analysts in one table, with the notes' columns: what each is, how it did, what it cost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import Interval
-from alfred.core.errors import AlfredError, ConfigError
+from alfred.core.errors import AlfredError, ConfigError, DataError, FetchError
 from alfred.core.home import Home
 from alfred.core.settings import suggestion
 from alfred.evaluation.contracts import Figure, Scorecard
-from alfred.experiments.record import Efficiency, RunRecord, load_record
+from alfred.experiments.counting import count, counted
+from alfred.experiments.deflated import deflated_ratios
+from alfred.experiments.record import Efficiency, RunRecord, TrialCount, load_frame, load_record
 from alfred.experiments.runs import find_run
+from alfred.experiments.store import records_elsewhere
 from alfred.experiments.study import entry_name
 
 FIGURES = {
@@ -40,6 +44,10 @@ class Experiment:
         skilled: whether the run's verdict grants skill.
         parameters, seconds, seconds_per_epoch, samples_per_second, seconds_to_best, peak_memory_mb, energy_joules: as
             in `Efficiency`.
+        family: of the study; the notes called it token.
+        trials: how many tries its family has had by now.
+        strategy, sharpe: the best account that trades its forecasts, by its Sharpe ratio of a year, and that ratio.
+        deflated_sharpe: probability that the best of as many tries without skill would have had less.
         figures: those of `FIGURES` by column, with intervals over quarters and seeds, and beside the naive forecast in
             the same loss on the same rows; no column itself.
     """
@@ -77,6 +85,11 @@ class Experiment:
     peak_memory_mb: float | None = None
     energy_joules: float | None = None
     seed_values: str = ""
+    family: str = ""
+    trials: int | None = None
+    strategy: str = ""
+    sharpe: float | None = None
+    deflated_sharpe: float | None = None
     figures: Mapping[str, Figure] = field(default_factory=dict, repr=False)
 
     def cells(self) -> dict[str, Any]:
@@ -106,6 +119,13 @@ COLUMNS = tuple(dict.fromkeys((*_ATTRIBUTES, *(f"{name}{end}" for name in FIGURE
 _COSTS = _ATTRIBUTES[_ATTRIBUTES.index("parameters") : _ATTRIBUTES.index("seed_values")]
 SMALLEST_FIRST = (*_COSTS, *(f"{name}{end}" for name in ("eval_loss", "mae") for end in ("", *_ENDS)))
 """Columns in which less is better; texts begin with the first letter, all other columns with the largest value."""
+AS_IN_THE_NOTES = {
+    "config_model_name": "model", "config_seed": "seed_values", "config_sequence_length": "quarters",
+    "config_size": "size", "config_token": "family", "token": "family", "eval_mae": "mae",
+    "eval_pearson_corr": "pearson", "eval_pearson": "pearson", "eval_r2": "r2",
+    "eval_sign_accuracy": "sign_accuracy", "eval_accuracy": "accuracy", "eval_rank_ic": "rank_ic",
+}  # fmt: skip
+"""What the notes' table called some of the columns."""
 
 
 @dataclass(frozen=True)
@@ -130,30 +150,33 @@ class Listing:
 
 
 def column_named(text: str) -> str:
-    """The column of that name, in which hyphens stand for underscores.
+    """The column of that name, in which hyphens stand for underscores; the notes' names are known too.
 
     Raises:
         ConfigError: there is none; the message suggests the nearest.
     """
     name = text.replace("-", "_")
+    name = AS_IN_THE_NOTES.get(name, name)
     if name not in COLUMNS:
         raise ConfigError(f"there is no column {text!r}; {suggestion(name, COLUMNS)}")
     return name
 
 
-def list_experiments(home: Home, run: str = "") -> Listing:
-    """Every analyst of every finished run, or of one.
+def list_experiments(home: Home, run: str = "", family: str = "") -> Listing:
+    """Every analyst of every finished run, or of one; with a tracking server, those of other machines too.
 
     Args:
         home: where runs are kept.
         run: a folder, a run's folder name or the beginning of one, or "latest"; empty for all.
+        family: only runs of this family of studies; empty for all.
 
     Raises:
         ConfigError: there is no such run, or several begin so.
     """
     found: list[Experiment] = []
     unreadable = []
-    paths = [find_run(home, run) / "run.json"] if run else home.runs.glob("*/run.json")
+    paths = [find_run(home, run) / "run.json"] if run else [*home.runs.glob("*/run.json"), *records_elsewhere(home)]
+    counts = _Counts(home)
     for path in sorted(paths, key=lambda path: (path.stat().st_mtime, path), reverse=True):
         name = path.parent.name
         try:
@@ -161,10 +184,68 @@ def list_experiments(home: Home, run: str = "") -> Listing:
         except AlfredError:
             unreadable.append(name)
             continue
-        costs = {cost.analyst: cost for cost in record.efficiency}
-        specs = _specs(record)
-        found += [_experiment(name, record, card, specs, costs.get(card.analyst)) for card in record.scorecards]
+        if family in {"", family_of(record)}:
+            found += _experiments(path.parent, record, counts.of(path.parent, record))
     return Listing(tuple(found), tuple(unreadable))
+
+
+def family_of(record: RunRecord) -> str:
+    """The family that a run's trials count towards."""
+    return record.trials.family if record.trials else record.study
+
+
+class _Counts:
+    """How often families have tried, as the ledger says now; each is asked once."""
+
+    def __init__(self, home: Home) -> None:
+        self._home, self._known = home, dict[str, TrialCount | None]()
+
+    def of(self, folder: Path, record: RunRecord) -> TrialCount | None:
+        """The ledger's count, or the run's own where that is larger or all that is known."""
+        name, own = family_of(record), counted(folder, record)
+        if name not in self._known:
+            self._known[name] = self._now(name)
+        now = self._known[name]
+        return now if now is not None and (own is None or now.count >= own.count) else own
+
+    def _now(self, name: str) -> TrialCount | None:
+        if not self._home.shared_tracking and not self._home.tracking.exists():
+            return None
+        try:
+            return count(self._home, name)
+        except FetchError:
+            return None
+
+
+def _experiments(folder: Path, record: RunRecord, tried: TrialCount | None) -> list[Experiment]:
+    costs = {cost.analyst: cost for cost in record.efficiency}
+    specs = _specs(record)
+    try:
+        ratios = deflated_ratios(record.portfolios, load_frame(folder, "accounts"), tried)
+    except DataError:  # a run of another machine brings its record only
+        ratios = {}
+    rows = []
+    for card in record.scorecards:
+        one = _experiment(folder.name, record, card, specs, costs.get(card.analyst))
+        rows.append(replace(one, trials=None if tried is None else tried.count, **_traded(record, card, ratios)))
+    return rows
+
+
+def _traded(record: RunRecord, card: Scorecard, ratios: Mapping[str, float]) -> dict[str, Any]:
+    """The analyst's best account."""
+    own = [
+        one
+        for one in record.portfolios
+        if one.analyst == card.analyst and one.strategy and one.statistics.sharpe is not None
+    ]
+    if not own:
+        return {}
+    best = max(own, key=lambda one: one.statistics.sharpe or 0.0)
+    return {
+        "strategy": best.strategy,
+        "sharpe": best.statistics.sharpe,
+        "deflated_sharpe": ratios.get(best.name),
+    }
 
 
 def _experiment(
@@ -202,6 +283,7 @@ def _experiment(
         rank_ic_lower=None if ic is None else ic.lower,
         rank_ic_upper=None if ic is None else ic.upper,
         skilled=card.skilled,
+        family=family_of(record),
         seed_values=_seeds_of(specs.get(card.analyst), record),
         figures={column: by_name[name] for column, name in FIGURES.items() if name in by_name},
         **spent,
@@ -224,7 +306,7 @@ def _specs(record: RunRecord) -> dict[str, AnalystSpec]:
     return specs
 
 
-def _options(spec: AnalystSpec | None) -> dict[str, int | None]:
+def _options(spec: AnalystSpec | None) -> dict[str, Any]:
     """Sequence length, size and layers, the preset's where the study left them out."""
     options = ("quarters", "size", "layers")
     if spec is None:

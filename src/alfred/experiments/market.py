@@ -12,13 +12,14 @@ from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
 from alfred.core.plugins import plugin_names
 from alfred.evaluation.protocols import check_baskets
-from alfred.experiments.study import DataSettings, UniverseSettings
+from alfred.experiments.study import DataSettings, NamesSettings, UniverseSettings
 from alfred.lake.contracts import ProviderDescription
 from alfred.lake.ingest import PROVIDERS, ensure, provider
 from alfred.lake.matrix import bar_matrix, series_bars
 from alfred.lake.store import Lake, View
+from alfred.lake.symbols import symbols_in
 from alfred.panel.tables import Tables
-from alfred.universe.baskets import Baskets, load_baskets, scan
+from alfred.universe.baskets import Baskets, load_baskets, scan, split_names
 
 EQUAL_WEIGHTED = "equal-weighted index of all names"
 
@@ -76,6 +77,22 @@ class Market:
         tables = replace(tables, earnings=as_reported(tables.earnings, tables.actions, adjusted))
         own = tables.actions.filter(pl.col("source") == about.name)
         return replace(tables, actions=own) if "actions" in about.tables else tables
+
+    def actions(self, symbols: Sequence[str]) -> pl.DataFrame:
+        """Actions of some symbols: the provider's own where it tells of any, otherwise whosever."""
+        about = self.description
+        own = pl.col("source") == about.name
+        return self._believed(self.view.actions(symbols)).filter(own if "actions" in about.tables else pl.lit(True))
+
+    def series(self) -> pl.DataFrame:
+        """Every series, in every vintage, that may stand beside these prices."""
+        return self._believed(self.view.all_series())
+
+    def _believed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Invented rows stand only beside invented prices, and nothing else beside those."""
+        if self.description.invented:
+            return rows.filter(pl.col("source") == self.description.name)
+        return rows.filter(~pl.col("source").is_in(_sources(lambda provider: provider.invented)))
 
     def _with_heirs(self, symbols: Sequence[str]) -> list[str]:
         """The symbols, and those that they were renamed to: a label follows the holder."""
@@ -177,6 +194,8 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
         baskets = Baskets(first, scan(bars, wish.evaluation_start, wish.n, exclude=first).symbols)
     elif settings.baskets is not None:
         baskets = load_baskets(settings.baskets)
+    elif settings.names is not None:
+        baskets = _listed_names(market, settings.names)
     else:
         baskets = Baskets(settings.training, settings.evaluation)
     baskets = settings.fit(baskets)
@@ -186,6 +205,22 @@ def choose_baskets(market: Market, settings: UniverseSettings) -> Baskets:
     if absent:
         raise DataError(f"there are no bars for {', '.join(absent)}; the data hold {', '.join(sorted(there))}.")
     return baskets
+
+
+def _listed_names(market: Market, wish: NamesSettings) -> Baskets:
+    """The names of a list that have prices, in two baskets; the others are told, not lost."""
+    there = market.bars["symbol"].unique().sort().to_list()
+    last = dt.date.fromisoformat(wish.as_of) if wish.as_of else dt.date.fromisoformat(str(market.bars["date"].max()))
+    asked = there if wish.list.strip() == "*" else symbols_in(wish.list, market.view, last)
+    priced = set(there)
+    found = split_names([name for name in asked if name in priced], wish.evaluation_share, wish.seed)
+    if not found.training or (wish.evaluation_share and not found.evaluation):
+        count = len(found.training) + len(found.evaluation)
+        raise DataError(
+            f"{count} of {len(asked)} listed names have prices, which makes no two baskets; list more names, or bring "
+            "their prices."
+        )
+    return replace(found, without_prices=tuple(name for name in asked if name not in priced))
 
 
 def known_on(market: Market, day_of_choice: str) -> pl.DataFrame:

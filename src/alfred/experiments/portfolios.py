@@ -13,9 +13,11 @@ from alfred.core.calendar import day, decision_dates
 from alfred.core.contracts import DIRECTION, EXCESS, RANK, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
+from alfred.experiments.conditions import reality_of, sessions_before
 from alfred.experiments.market import Market
 from alfred.experiments.record import PortfolioResult
 from alfred.experiments.study import NAIVE, BacktestSettings, family
+from alfred.panel.labels import LabelSettings
 
 MAGNITUDE_CHOICE = "magnitude-choice"
 FEWEST_TRADES = 5
@@ -43,18 +45,28 @@ class Portfolios:
 
 
 def run_portfolios(
-    settings: BacktestSettings, market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame, seed: int
+    settings: BacktestSettings,
+    market: Market,
+    symbols: tuple[str, ...],
+    forecasts: pl.DataFrame,
+    seed: int,
+    *,
+    labels: LabelSettings | None = None,
 ) -> Portfolios:
     """Trade the evaluation basket over the test quarters.
 
     `magnitude-choice` needs forecasts of a size, so analysts of direction alone (PQ) sit it out. The naive forecast
     does not trade: it is the same for all names, and no rule of the notes can choose by it. Nor do forecasts
     against the market or the other names: to trade those alone would need a hedge that the notes' rules do not know.
+
+    `labels` says what delistings paid where the settings ask for frictions.
     """
     forecast = set(forecasts["symbol"].unique())
     absent = [symbol for symbol in symbols if symbol not in forecast]
     symbols = tuple(symbol for symbol in symbols if symbol in forecast)
-    bars, index = account_bars(market, symbols, forecasts, settings.execution.lag_sessions)
+    lag, before = settings.execution.lag_sessions, sessions_before(settings)
+    bars, index = account_bars(market, symbols, forecasts, lag, before=before)
+    reality = reality_of(settings, market, bars, labels)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
     results, accounts, ledger, warnings = [], [], [], []
     if absent:
@@ -68,13 +80,13 @@ def run_portfolios(
             if why_not_traded(analyst, target, strategy):
                 continue
             name = f"{analyst} · {strategy}"
-            done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
+            done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=reality)
             results.append(PortfolioResult(name, "strategy", analyst, strategy, done.statistics, done.trades))
             accounts.append(account_rows(name, done.account))
             ledger.append(ledger_rows(name, done.ledger))
             warnings += _caution(name, done.statistics, done.trades)
     for name, (account, statistics) in benchmarks(
-        bars, index, decisions, settings.costs, settings.execution, seed=seed
+        bars, index, decisions, settings.costs, settings.execution, seed=seed, reality=reality
     ).items():
         results.append(PortfolioResult(name, "benchmark", None, None, statistics))
         accounts.append(account_rows(name, account))
@@ -122,12 +134,13 @@ def why_not_traded(analyst: str, target: str, strategy: str) -> str:
 
 
 def account_bars(
-    market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame, lag_sessions: int
+    market: Market, symbols: tuple[str, ...], forecasts: pl.DataFrame, lag_sessions: int, *, before: int = 0
 ) -> tuple[Bars, Bars]:
     """Bars of the basket and of the index over the test quarters, on the same sessions.
 
     They begin with the first decision and end where the quarter that the last one decided about has been traded out:
-    `lag_sessions` after the next decision date, or with the data.
+    `lag_sessions` after the next decision date, or with the data. `before` sessions of history come before them, as far
+    as basket and index have them.
 
     Raises:
         DataError: the index has no level on a session of the basket.
@@ -138,6 +151,7 @@ def account_bars(
     following = decision_dates(last + np.timedelta64(1, "D"), basket.dates[-1])
     if len(following):
         stop = min(stop, int(np.searchsorted(basket.dates, following[0])) + lag_sessions + 1)
+    start = max(start - before, min(start, int(np.searchsorted(basket.dates, index.dates[0]))))
     dates = basket.dates[start:stop]
     at = np.searchsorted(index.dates, dates)
     at[at == len(index.dates)] = 0

@@ -82,8 +82,9 @@ def inputs_of(study: Study, market: Market, vault: Vault | None = None) -> Input
 
 
 def run_digest(study: Study, inputs: Inputs) -> str:
-    """Names the run: its settings, the names they led to, the data and the code; not where the study lies."""
-    settings = study.model_dump(mode="json")
+    """Names the run: its settings, the names they led to, the data and the code; not where the study lies, nor the
+    manager's settings, which a run does not look at."""
+    settings = study.model_dump(mode="json", exclude={"manager"})
     settings["universe"]["baskets"] = None
     return digest_of(settings, inputs.baskets.training, inputs.baskets.evaluation, inputs.digest, code_digest())
 

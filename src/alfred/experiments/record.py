@@ -11,6 +11,7 @@ velocity, total_return (null until known) |
 | `curves.parquet` | an epoch | analyst, seed, fold, epoch, train_loss, valid_loss, learning_rate, best |
 | `accounts.parquet` | an account's session | portfolio, date, value, drawdown |
 | `ledger.parquet` | a ledger line | portfolio, date, action, symbol, price, reading, profit |
+| `models.json` | a fitted analyst of the last fold | analyst, seed, and the stage that holds it until it is stored |
 """
 
 from dataclasses import dataclass, field
@@ -251,7 +252,10 @@ class TrialCount:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited."""
+    """Everything a run found out, beside its tables; `audit` is None in runs that were not audited.
+
+    `frictions` says what accounts met in place of plain `cost_bps`, with their limits; empty where they met that.
+    """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
 
@@ -281,6 +285,7 @@ class RunRecord:
     language: LanguageSummary | None = None
     trials: TrialCount | None = None
     audit: Audit | None = None
+    frictions: str = ""
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from alfred.evaluation.protocols import SAME_YEARS
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios
@@ -9,12 +11,15 @@ from alfred.experiments.study import entry_name
 from alfred.experiments.walkforward import WalkForward
 from alfred.panel.catalogue import catalogue
 from alfred.panel.labels import STOPPED_PRICES
+from alfred.universe.baskets import Baskets
 
+FILED = "facts"
+"""Table of what companies file."""
 SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
 """Columns that tell how large a company was."""
 
 
-def warnings_of(market: Market, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
+def warnings_of(market: Market, baskets: Baskets, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
     """What a reader must know before any figure."""
     found = []
     if walk.protocol in SAME_YEARS:
@@ -35,6 +40,7 @@ def warnings_of(market: Market, walk: WalkForward, portfolios: Portfolios) -> tu
             f"Ends unknown: the prices of {stopped} rows stop before their label's date and no action says why; what "
             "their holders lost is in no figure here."
         )
+    found += _names_lost(walk, baskets.without_prices)
     unmarked = walk.unmarked()
     if unmarked:
         worst = sorted(unmarked.items(), key=lambda item: -item[1])
@@ -56,6 +62,31 @@ def warnings_of(market: Market, walk: WalkForward, portfolios: Portfolios) -> tu
         found.append(f"Few dates: {quarters} test quarters can show only large effects.")
     found += portfolios.warnings
     return tuple(found)
+
+
+def _names_lost(walk: WalkForward, lost: Sequence[str]) -> list[str]:
+    """Names and rows that take no part, or take part without a family of columns; none goes missing in silence."""
+    panel, found = walk.panel, []
+    if lost:
+        listed = len({*walk.training, *walk.evaluation}) + len(lost)
+        shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5:,} more" if len(lost) > 5 else "")
+        found.append(f"No prices: {len(lost):,} of {listed:,} listed names have none and take no part: {shown}.")
+    if panel.unmet:
+        share = panel.unmet / (panel.unmet + panel.listed.sum())
+        found.append(
+            f"Required columns: {panel.unmet:,} rows with a price ({share:.0%}) lack one that panel.required names and "
+            "take no part."
+        )
+    own = [at for at, name in enumerate(panel.features) if FILED in catalogue()[name].tables]
+    taking = panel.listed.any(axis=0)
+    if own and taking.any():
+        without = taking & ~np.isfinite(panel.values[:, :, own]).any(axis=(0, 2))
+        if without.any():
+            found.append(
+                f"No filings: {int(without.sum()):,} of {int(taking.sum()):,} names have no fundamentals on any date. "
+                "They are kept, with these columns marked as missing; panel.required leaves such rows out."
+            )
+    return found
 
 
 def survivorship(columns: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ from alfred.backtest.ledger import average_hold_pct, format_basket_hold, format_
 from alfred.backtest.run import backtest, benchmarks
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
-from alfred.experiments.market import read_market
+from alfred.experiments.conditions import reality_of, sessions_before
+from alfred.experiments.market import Market, read_market
 from alfred.experiments.portfolios import account_bars, readings_of, why_not_traded
-from alfred.experiments.record import load_frame, load_record
+from alfred.experiments.record import RunRecord, load_frame, load_record
 from alfred.experiments.study import Study
 from alfred.lake.store import Lake
 
@@ -45,12 +46,13 @@ def replay(
     target = next(card.target for card in record.scorecards if card.analyst == analyst)
     if reason := why_not_traded(analyst, target, strategy):
         raise ConfigError(f"{reason}; choose another analyst or strategy.")
-    shown = dt.datetime.fromisoformat(record.data.known_until) if record.data.known_until else None
-    market = read_market(Lake(home.lake), study.data, record.data.versions, shown)
-    bars, index = account_bars(market, readings.symbols, forecasts, study.backtest.execution.lag_sessions)
+    market = market_of(record, study, home)
     settings, seed = study.backtest, study.evaluation.seed
-    done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed)
-    others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed)
+    lag, before = settings.execution.lag_sessions, sessions_before(settings)
+    bars, index = account_bars(market, readings.symbols, forecasts, lag, before=before)
+    real = reality_of(settings, market, bars, study.panel.labels)
+    done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=real)
+    others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed, reality=real)
     lines = [f"{strategy} on {', '.join(readings.symbols)}, forecasts of {analyst}; {record.execution}", ""]
     if with_ledger:
         lines += [format_ledger(done.ledger), ""]
@@ -58,6 +60,12 @@ def replay(
     lines += [format_trade_analysis(done.trades), "", format_basket_hold(average_hold_pct(bars, start)), ""]
     lines += ["--- Account, net of costs ---", _line(strategy, done.statistics)]
     return lines + [_line(name, statistics) for name, (_, statistics) in others.items()]
+
+
+def market_of(record: RunRecord, study: Study, home: Home) -> Market:
+    """The prices that a run read, at the versions and up to the instant that it was shown."""
+    shown = dt.datetime.fromisoformat(record.data.known_until) if record.data.known_until else None
+    return read_market(Lake(home.lake), study.data, record.data.versions, shown)
 
 
 def _line(name: str, what: AccountStatistics) -> str:

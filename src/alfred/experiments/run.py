@@ -28,6 +28,7 @@ from alfred.evaluation.splits import Fold, walk_forward
 from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments import counting
 from alfred.experiments.audit import Results, evidence_of, require_clean
+from alfred.experiments.conditions import reality_of, told
 from alfred.experiments.deflated import deflated_ratios
 from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
@@ -36,11 +37,12 @@ from alfred.experiments.prepared import Prepared, prepare, read_inputs, run_dige
 from alfred.experiments.record import LanguageSummary, RunRecord, StageTiming, dump_record, load_record
 from alfred.experiments.remarks import warnings_of
 from alfred.experiments.stages import Stages
+from alfred.experiments.store import log_run, write_models
 from alfred.experiments.study import NAIVE, Study, entry_name, judged_loss, target_of
 from alfred.experiments.summaries import data_summary, efficiency, environment, execution, panel_summary
 from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.experiments.vault import Opening
-from alfred.experiments.walkforward import Fit, Kept, WalkForward, curve_rows, fold_summary
+from alfred.experiments.walkforward import Fit, Kept, Origin, WalkForward, curve_rows, fold_summary
 from alfred.panel.panel import Panel
 from alfred.panel.scaling import scaling_rules
 from alfred.training.compute import device_of
@@ -110,6 +112,7 @@ def run_study(
     if (folder / "run.json").is_file() and opening is None:
         progress.say(f"this study was finished before, with the same data and code: {folder}")
         counting.catch_up(TrialLedger.open(home), trials, folder, load_record(folder))
+        log_run(home, folder, progress)
         return folder
 
     clock.start("panel")
@@ -129,6 +132,8 @@ def run_study(
             counting.finish(ledger, begun, folder, record)
         if opening is not None:
             opening.finish(record.verdict, folder.name)
+    clock.start("store")
+    log_run(home, folder, progress)
     return folder
 
 
@@ -162,7 +167,9 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
     scorecards = as_memory(_scorecards(study, specs, forecasts), asked.protocol)
     clock.stop("evaluation")
     clock.start("backtest")
-    portfolios = run_portfolios(study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed)
+    portfolios = run_portfolios(
+        study.backtest, market, baskets.evaluation, forecasts, study.evaluation.seed, labels=study.panel.labels
+    )
     clock.stop("backtest")
     clock.start("audit")
     curves = curve_rows(fits)
@@ -192,7 +199,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         protocol=asked.protocol,
         question=asked.question,
         verdict=_verdict(scorecards, asked.protocol),
-        warnings=(*warnings_of(market, walk, portfolios), *([warned] if warned else [])),
+        warnings=(*warnings_of(market, baskets, walk, portfolios), *([warned] if warned else [])),
         data=data_summary(asked.prepared.inputs, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,
@@ -207,12 +214,14 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         settings=study.model_dump(mode="json"),
         cost_bps=study.backtest.costs.cost_bps,
         execution=execution(study),
+        frictions=told(study.backtest) if study.backtest.frictions or study.backtest.limits else "",
         peak_memory_mb=process_peak_mb(),
         language=language,
         trials=counted,
         audit=audit,
     )
-    _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios)
+    handed_on = {entry_name(spec): walk.handed_on(spec, study.seeds) for spec in specs}
+    _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios, handed_on=handed_on)
     return record
 
 
@@ -236,6 +245,7 @@ def walk_of(study: Study, prepared: Prepared, home: Home, kept: Kept | None = No
         Stages(home.stages),
         kept,
         study.universe.protocol,
+        Origin(study.data.model_dump(mode="json"), prepared.inputs.digest, prepared.inputs.market.levels_usable),
     )
 
 
@@ -273,7 +283,8 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
     scaling_rules(panel.features, study.panel.scaling)
     device_of(study.train.device)
     tested_dates = pl.DataFrame({"as_of": panel.dates[[folds[0].test[0], folds[-1].test[-1]]]})
-    account_bars(market, baskets.evaluation, tested_dates, study.backtest.execution.lag_sessions)
+    bars, _ = account_bars(market, baskets.evaluation, tested_dates, study.backtest.execution.lag_sessions)
+    reality_of(study.backtest, market, bars, study.panel.labels)
     names = np.array([panel.symbols.index(symbol) for symbol in baskets.evaluation])
     tested = np.concatenate([fold.test for fold in folds])
     for target in dict.fromkeys(target_of(spec) for spec in study.analysts):
@@ -319,7 +330,14 @@ def _verdict(scorecards: Sequence[Scorecard], protocol: str) -> str:
 
 
 def _write(
-    folder: Path, study: Study, record: RunRecord, *, forecasts: pl.DataFrame, curves: pl.DataFrame, found: Portfolios
+    folder: Path,
+    study: Study,
+    record: RunRecord,
+    *,
+    forecasts: pl.DataFrame,
+    curves: pl.DataFrame,
+    found: Portfolios,
+    handed_on: Mapping[str, Mapping[int, Path]],
 ) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as scratch:
@@ -328,5 +346,6 @@ def _write(
         curves.write_parquet(scratch / "curves.parquet")
         found.accounts.write_parquet(scratch / "accounts.parquet")
         found.ledger.write_parquet(scratch / "ledger.parquet")
+        write_models(scratch, handed_on)
         (scratch / "study.toml").write_text(study.toml(), encoding="utf-8")
         (scratch / "run.json").write_text(dump_record(record), encoding="utf-8")

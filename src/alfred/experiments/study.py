@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from alfred.analysts import AnalystSpec, describe, make_analyst
 from alfred.backtest.run import STRATEGIES
-from alfred.backtest.settings import CostSettings, ExecutionSettings
+from alfred.backtest.settings import REALISTIC, CostSettings, ExecutionSettings, FrictionSettings, LimitSettings
 from alfred.core.calendar import IsoDate, day
 from alfred.core.contracts import DIRECTION, FUNDAMENTALS
 from alfred.core.digest import digest_of
@@ -22,6 +23,8 @@ from alfred.evaluation.protocols import DEFAULT_PROTOCOL, OTHER_TICKERS, SEALED,
 from alfred.evaluation.splits import SplitSettings
 from alfred.experiments.fundamental_settings import FundamentalSettings
 from alfred.lake.ingest import PROVIDERS
+from alfred.lake.symbols import INDEXES
+from alfred.manager.settings import ManagerSettings
 from alfred.panel.settings import PanelSettings
 from alfred.training.settings import TrainSettings
 from alfred.universe.baskets import Baskets
@@ -66,9 +69,23 @@ class ScanSettings(Settings):
     as_of: IsoDate = Field(description="day of the choice; must lie before the first test quarter")
 
 
+class NamesSettings(Settings):
+    """All names of a list, in two disjoint baskets; a name's basket follows from a digest of the name alone."""
+
+    list: str = Field(
+        default="*", description="AAPL,MSFT or @file.txt (one a line) or @sp500, @nasdaq100, @dow; * is all with prices"
+    )
+    as_of: IsoDate | None = Field(default=None, description="day of an index's membership; default the data's last")
+    evaluation_share: float = Field(
+        default=0.5, ge=0, lt=1, description="share of the names to test on; 0 tests the training names in later years"
+    )
+    seed: int = Field(default=0, ge=0, description="another one splits the names otherwise")
+
+
 class UniverseSettings(Settings):
-    """The baskets, in one of three ways: listed, in a file, or by a scan. Without an evaluation basket the training
-    names are tested in later years, which answers another question.
+    """The baskets, in one of four ways: listed, in a file, by a scan, or a whole list in two parts.
+
+    Without an evaluation basket the training names are tested in later years, which answers another question.
     """
 
     training: tuple[str, ...] = Field(default=(), description="symbols to train on")
@@ -77,6 +94,7 @@ class UniverseSettings(Settings):
         default=None, description="a file as `alfred scan --save` writes it, relative to the study"
     )
     scan: ScanSettings | None = Field(default=None, description="choose the baskets by the scanner")
+    names: NamesSettings | None = Field(default=None, description="a whole list of names, split in two")
     protocol: str = Field(DEFAULT_PROTOCOL, description="the question the evaluation answers")
 
     @model_validator(mode="after")
@@ -84,10 +102,10 @@ class UniverseSettings(Settings):
         question(self.protocol)
         if self.protocol == SEALED:
             raise ValueError("sealed is no study's protocol; `alfred unseal` asks any study's question of the vault")
-        ways = [name for name in ("training", "baskets", "scan") if getattr(self, name)]
+        ways = [name for name in ("training", "baskets", "scan", "names") if getattr(self, name)]
         if len(ways) != 1:
             got = " and ".join(ways) or "none of them"
-            raise ValueError(f"give the names by exactly one of training, baskets or scan, got {got}")
+            raise ValueError(f"give the names by exactly one of training, baskets, scan or names, got {got}")
         if self.evaluation and not self.training:
             raise ValueError(f"evaluation names go with training names; the {ways[0]} brings its own evaluation basket")
         if self.scan is not None and self.protocol not in OTHER_TICKERS:
@@ -100,17 +118,33 @@ class UniverseSettings(Settings):
     def fit(self, baskets: Baskets) -> Baskets:
         """The baskets as the protocol uses them: without an evaluation basket it may test the training names."""
         same = not baskets.evaluation and self.protocol not in OTHER_TICKERS
-        return Baskets(baskets.training, baskets.training) if same else baskets
+        return replace(baskets, evaluation=baskets.training) if same else baskets
 
 
 class BacktestSettings(Settings):
-    """Which strategies trade on which forecasts, and what trading costs."""
+    """Which strategies trade on which forecasts, and what trading costs.
+
+    With frictions, which replace `costs`, or with limits, accounts run in `backtest.realistic`.
+    """
 
     strategies: tuple[str, ...] = Field(
         default=("simple", "nuanced", "magnitude-choice"), description="rules of the notes"
     )
     costs: CostSettings = CostSettings()
+    frictions: FrictionSettings | None = Field(
+        default=None, description='costs by name, size and liquidity in place of costs; "realistic" takes all of them'
+    )
+    limits: LimitSettings | None = Field(default=None, description="what weights may be, before every trade")
     execution: ExecutionSettings = ExecutionSettings()
+
+    @field_validator("frictions", mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        if isinstance(value, str):
+            if value != "realistic":
+                raise ValueError(f'frictions are a table of settings, or "realistic", got {value!r}')
+            return REALISTIC
+        return value
 
     @field_validator("strategies")
     @classmethod
@@ -149,6 +183,7 @@ class Study(Settings):
     fundamentals: FundamentalSettings = FundamentalSettings()
     evaluation: BootstrapSettings = BootstrapSettings()
     backtest: BacktestSettings = BacktestSettings()
+    manager: ManagerSettings = ManagerSettings()
 
     @field_validator("seeds")
     @classmethod
@@ -259,6 +294,9 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     baskets = form.get("universe", {}).get("baskets") if isinstance(form.get("universe"), dict) else None
     if isinstance(baskets, str):
         form["universe"]["baskets"] = str((path.parent / baskets).resolve())
+    names = form.get("universe", {}).get("names") if isinstance(form.get("universe"), dict) else None
+    if isinstance(names, dict) and isinstance(names.get("list"), str):
+        names["list"] = _beside(path.parent, names["list"])
     return Study.parse(form, path.name)
 
 
@@ -280,6 +318,15 @@ def apply_override(form: dict[str, Any], override: str) -> None:
         form[last] = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         form[last] = text.strip()
+
+
+def _beside(folder: Path, names: str) -> str:
+    """A list of names in which files are given from the study's folder."""
+    parts = [part.strip() for part in names.split(",")]
+    return ",".join(
+        f"@{(folder / part[1:]).resolve()}" if part.startswith("@") and part[1:].lower() not in INDEXES else part
+        for part in parts
+    )
 
 
 def _without_none(value: Any) -> Any:

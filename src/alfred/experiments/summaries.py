@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alfred.core.contracts import DIRECTION
+from alfred.experiments.conditions import told
 from alfred.experiments.prepared import Inputs
 from alfred.experiments.record import DataSummary, Efficiency, LeftOut, PanelSummary
 from alfred.experiments.study import Study
@@ -90,7 +91,7 @@ def execution(study: Study) -> str:
     lag = study.backtest.execution.lag_sessions
     after = "one session" if lag == 1 else f"{lag} sessions"
     when = "at the decision date's own close" if lag == 0 else f"at the close {after} after the decision"
-    return f"filled {when}, {study.backtest.costs.cost_bps:g} bps of traded value, shares held until the next quarter"
+    return f"filled {when}, {told(study.backtest)}, shares held until the next quarter"
 
 
 def environment() -> dict[str, str]:

@@ -58,12 +58,15 @@ class Tracking:
         client: MLflow's; use it inside `asked`.
         artifacts: where the files of new experiments go; None where the server decides.
         hidden: texts that no message may hold.
+        holds_files: whether files can be kept with it, and had again on every machine that uses it; a bare database
+            holds none.
     """
 
     place: str
     client: "MlflowClient" = field(repr=False)
     artifacts: str | None
     hidden: tuple[str, ...] = field(repr=False)
+    holds_files: bool = True
 
     @contextmanager
     def asked(self) -> Iterator["MlflowClient"]:
@@ -224,35 +227,35 @@ def _scratch(path: Path) -> Iterator[Path]:
 
 @functools.cache
 def _opened(uri: str, artifacts: str | None) -> Tracking:
-    kind, place, hidden = _parted(uri)
+    kind, place, hidden = parted(uri)
     if kind in SERVERS:
         uri = _without_credentials(uri, place)
         _reach_server(uri, place)
     elif kind != "sqlite":
-        _reach_database(uri, place)
+        reach_database(uri, place, f"unset {TRACKING_VARIABLE} to keep tracking data in the home")
     with _told_without(hidden, place):
-        return Tracking(place, _client(uri), artifacts, hidden)
+        return Tracking(place, _client(uri), artifacts, hidden, kind in SERVERS or artifacts is not None)
 
 
-def _parted(uri: str) -> tuple[str, str, tuple[str, ...]]:
+def parted(uri: str, variable: str = TRACKING_VARIABLE) -> tuple[str, str, tuple[str, ...]]:
     """Kind of the place, its address without credentials, and all texts in which the credentials may show."""
     try:
         parts = urlsplit(uri)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
-        raise ConfigError(_unusable("its value is no address")) from None
+        raise ConfigError(_unusable(variable, "its value is no address")) from None
     kind = parts.scheme.partition("+")[0]
     if kind not in (*SERVERS, *DATABASES):
-        raise ConfigError(_unusable("its value begins otherwise"))
+        raise ConfigError(_unusable(variable, "its value begins otherwise"))
     found = [parts.password, parts.query, f"{parts.username}:{parts.password}" if parts.password else None]
     hidden = {text for one in found if one for text in (one, unquote(one))}
     place = f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
     return kind, place, tuple(sorted(hidden, key=len, reverse=True))
 
 
-def _unusable(why: str) -> str:
+def _unusable(variable: str, why: str) -> str:
     return (
-        f"{TRACKING_VARIABLE} must be a server (http://, https://) or a database (sqlite:///, postgresql://, "
+        f"{variable} must be a server (http://, https://) or a database (sqlite:///, postgresql://, "
         f"mysql://), but {why}; it is not shown here, as it may hold a password."
     )
 
@@ -279,7 +282,17 @@ def _reach_server(uri: str, place: str) -> None:
         ) from None
 
 
-def _reach_database(uri: str, place: str) -> None:
+def reach_database(uri: str, place: str, otherwise: str) -> None:
+    """Say at once that a database does not answer.
+
+    Args:
+        uri: its address.
+        place: the same without credentials.
+        otherwise: what to do beside starting it, for the message.
+
+    Raises:
+        FetchError: it does not.
+    """
     import sqlalchemy
 
     try:
@@ -290,8 +303,7 @@ def _reach_database(uri: str, place: str) -> None:
     except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError) as error:
         cause = f"its driver {error.name} is not installed" if isinstance(error, ImportError) else type(error).__name__
         raise FetchError(
-            f"the tracking database {place} cannot be reached ({cause}); start it, or unset {TRACKING_VARIABLE} to "
-            "keep tracking data in the home."
+            f"the tracking database {place} cannot be reached ({cause}); start it, or {otherwise}."
         ) from None
 
 
@@ -307,7 +319,11 @@ def _prepare_mlflow() -> None:
 
     It would tell of tables that it makes; what fails comes back as an exception.
     """
-    for name, value in (("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")):
+    for name, value in (
+        ("MLFLOW_DISABLE_TELEMETRY", "true"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5"),
+        ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+    ):
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401 - sets up its loggers
 

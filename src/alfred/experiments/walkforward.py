@@ -2,14 +2,19 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION, LABELS, FitRecord, FittedAnalyst, Windows
-from alfred.core.progress import Progress
+from alfred.core.digest import code_digest
+from alfred.core.progress import Progress, Silent
+from alfred.core.version import __version__
 from alfred.evaluation.probabilities import rolling_probabilities
 from alfred.evaluation.protocols import DEFAULT_PROTOCOL, SAME_YEARS
 from alfred.evaluation.rolling import rolling_intervals
@@ -17,8 +22,10 @@ from alfred.evaluation.splits import Fold, SplitSettings, check_fold
 from alfred.experiments.fitting import Fitting, forecast_rows
 from alfred.experiments.record import FoldSummary
 from alfred.experiments.stages import Stages
+from alfred.experiments.stored import About, write_stored
 from alfred.experiments.study import entry_name, quarters_of, target_of
 from alfred.panel.panel import Panel
+from alfred.panel.preparation import Preparation
 from alfred.panel.settings import PanelSettings
 from alfred.panel.windows import WindowMaker
 from alfred.training.settings import TrainSettings
@@ -54,6 +61,16 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a panel was made from: the study's settings `data`, the digest of what was read, and whether quoted price
+    levels were at hand."""
+
+    data: dict[str, Any]
+    digest: str
+    levels_usable: bool
+
+
+@dataclass(frozen=True)
 class WalkForward:
     """What every fit of a study shares.
 
@@ -64,6 +81,7 @@ class WalkForward:
         stages: where finished fits are kept.
         kept: the analyst that is not to be trained, if there is one.
         protocol: the question; it decides whether test quarters may have been trained on.
+        origin: where the panel comes from, told with analysts that are handed on; None hands none on.
     """
 
     panel: Panel
@@ -76,6 +94,7 @@ class WalkForward:
     stages: Stages
     kept: Kept | None = None
     protocol: str = DEFAULT_PROTOCOL
+    origin: Origin | None = None
 
     @functools.cached_property
     def panel_digest(self) -> str:
@@ -136,6 +155,23 @@ class WalkForward:
         progress.finish(entry)
         return fits, pl.concat(frames)
 
+    def handed_on(self, spec: AnalystSpec, seeds: Sequence[int]) -> dict[int, Path]:
+        """The folders of the last fold's fits by seed, as `alfred.experiments.stored` reads them, once forecast."""
+        if self.kept is not None and self.kept.spec == spec:
+            fitting, seeds = self._fitting(spec, Silent(), kept=self.kept.digest), (self.kept.seed,)
+            if fitting.handed_on(self.kept.seed, self.folds[-1]) is None:
+                fitting.hand(self.kept.seed, self.folds[-1], self.kept.fitted)
+        else:
+            fitting = self._fitting(spec, Silent())
+        found = {seed: fitting.handed_on(seed, self.folds[-1]) for seed in seeds}
+        return {seed: folder for seed, folder in found.items() if folder is not None}
+
+    def fitted(self, spec: AnalystSpec, seed: int, fold: Fold, progress: Progress) -> FittedAnalyst:
+        """The analyst that has learnt from a fold: kept, or fitted again."""
+        if self.kept is not None and self.kept.spec == spec:
+            return self.kept.fitted
+        return self._fitting(spec, progress).fitted(seed, fold)
+
     def rows_of(self, spec: AnalystSpec, seed: int, fitted: FittedAnalyst, windows: Windows) -> pl.DataFrame:
         """Forecasts of a fold's rows with the columns of `forecasts.parquet`."""
         return self._with_outcomes(_keyed(forecast_rows(windows, fitted), 0, entry_name(spec), seed))
@@ -182,8 +218,9 @@ class WalkForward:
     def _with_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(outcomes(self.panel), on=["symbol", "as_of"], how="left", maintain_order="left")
 
-    def _fitting(self, spec: AnalystSpec, progress: Progress) -> Fitting:
+    def _fitting(self, spec: AnalystSpec, progress: Progress, kept: str = "") -> Fitting:
         inputs = {
+            **({"kept": kept} if kept else {}),
             "panel": self.panel_digest,
             "panel_settings": self.panel_settings.model_dump(mode="json"),
             "training": self.training,
@@ -193,7 +230,39 @@ class WalkForward:
         def parts(fold: Fold) -> tuple[Windows, Windows, Windows]:
             return self.parts(fold, target_of(spec), quarters_of(spec))
 
-        return Fitting(spec, self.train_settings, self.stages, inputs, parts, progress)
+        hand_on = None if self.origin is None else functools.partial(self._hand_on, spec, self.origin)
+        return Fitting(spec, self.train_settings, self.stages, inputs, parts, progress, hand_on)
+
+    @functools.cached_property
+    def _last_preparation(self) -> Preparation:
+        maker = WindowMaker.fit(self.panel, self.folds[-1].train, self.training, self.panel_settings)
+        return Preparation.of(maker)
+
+    def _hand_on(self, spec: AnalystSpec, origin: Origin, seed: int, fitted: FittedAnalyst, folder: Path) -> None:
+        """Write what the last fold's fit learnt, with what its rows are made by; a scaler is the same at any length."""
+        fold, quarters = self.folds[-1], quarters_of(spec)
+        about = About(
+            analyst=entry_name(spec),
+            seed=seed,
+            label=target_of(spec),
+            horizon_quarters=self.panel.labels.horizon_quarters,
+            quarters=quarters,
+            train_first=str(self.panel.dates[fold.train[0]]),
+            train_last=str(self.panel.dates[fold.train[-1]]),
+            valid_last=str(self.panel.dates[fold.valid[-1]]),
+            training=self.training,
+            evaluation=self.evaluation,
+            protocol=self.protocol,
+            data=origin.data,
+            panel=self.panel_settings.model_dump(mode="json"),
+            levels_usable=origin.levels_usable,
+            data_digest=origin.digest,
+            panel_digest=self.panel_digest,
+            code_digest=code_digest(),
+            alfred_version=__version__,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_stored(folder, about, fitted, replace(self._last_preparation, quarters=quarters))
 
 
 def _with_rolling_confidence(test: pl.DataFrame, valid: pl.DataFrame, base: Sequence[float]) -> pl.DataFrame:

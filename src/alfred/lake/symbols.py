@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from alfred.core.errors import ConfigError
-from alfred.lake.store import Lake
+from alfred.lake.store import Lake, View
 
 INDEXES = ("sp500", "nasdaq100", "dow")
 
@@ -24,11 +24,17 @@ def symbols_of(text: str, lake: Lake, on: dt.date | None = None) -> tuple[str, .
     Raises:
         ConfigError: a file or an index's members are not there; the message says how to get them.
     """
+    now = dt.datetime.now(dt.UTC)
+    return symbols_in(text, lake.asof(now), on or now.date())
+
+
+def symbols_in(text: str, view: View, on: dt.date) -> tuple[str, ...]:
+    """Likewise, with the members that a view knows of."""
     found: dict[str, None] = {}
     for part in (piece.strip() for piece in text.split(",")):
         if part.startswith("@"):
             name = part[1:]
-            members = _members(lake, name.lower(), on) if name.lower() in INDEXES else _listed(Path(name))
+            members = _members(view, name.lower(), on) if name.lower() in INDEXES else _listed(Path(name))
             found.update(dict.fromkeys(members))
         elif part:
             found[part] = None
@@ -45,10 +51,8 @@ def _listed(path: Path) -> Iterable[str]:
     return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
 
 
-def _members(lake: Lake, index: str, on: dt.date | None) -> Iterable[str]:
-    now = dt.datetime.now(dt.UTC)
-    day = on or now.date()
-    spells = lake.asof(now).members(index)
+def _members(view: View, index: str, day: dt.date) -> Iterable[str]:
+    spells = view.members(index)
     current = spells.filter((pl.col("from") <= day) & (pl.col("to").is_null() | (pl.col("to") > day)))
     if current.is_empty():
         raise ConfigError(

@@ -41,6 +41,7 @@ class LearningSettings(Settings):
         learning_rate: of the first step.
         weight_decay: of the optimiser.
         valid_share: last share of the training periods that only choose when to stop.
+        significance: largest p-value, on these periods, of what was learnt against its start at which it may decide.
     """
 
     width: int = Field(default=32, ge=1, le=1024)
@@ -51,13 +52,17 @@ class LearningSettings(Settings):
     learning_rate: float = Field(default=3e-3, gt=0.0, le=1.0)
     weight_decay: float = Field(default=1e-3, ge=0.0, le=1.0)
     valid_share: float = Field(default=0.25, ge=0.0, le=0.9)
+    significance: float = Field(default=0.1, gt=0.0, le=1.0)
 
 
 class ManagerSettings(Settings):
     """Everything that determines a manager.
 
     Attributes:
-        policies: who decides; each is judged beside the rules.
+        policies: who decides; each is judged against all that are simpler, and against 1/N in any case.
+        analysts: whose forecasts it sees, by their entries in the study; default all but the naive one.
+        hide: columns of names and of the market that it is not shown, such as "log_dollar_volume" where the names are
+            known to have grown.
         rebalance: how often it may trade.
         seeds: trainings of each policy that learns.
         first_periods: periods before its first own decision, which it may only learn from.
@@ -70,6 +75,8 @@ class ManagerSettings(Settings):
     """
 
     policies: tuple[str, ...] = ("equal-weight",)
+    analysts: tuple[str, ...] = ()
+    hide: tuple[str, ...] = ()
     rebalance: Literal["quarterly", "monthly"] = "quarterly"
     seeds: tuple[int, ...] = Field(default=tuple(range(10)), min_length=1)
     first_periods: int = Field(default=16, ge=4, le=400)

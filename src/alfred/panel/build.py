@@ -61,6 +61,11 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
         raise DataError(
             f"no name with a price belongs to {settings.members!r} on any date; bring prices of its members."
         )
+    priced = int(listed.sum())
+    for feature in _required(chosen, settings.required):
+        listed &= np.isfinite(column(sources, feature))
+    if not listed.any():
+        raise DataError(f"no name has {', '.join(settings.required)} on any date; require less, or bring more data.")
     kinds = cross_sections(chosen, settings.cross_section)
     names, cells, used = [], [], []
     for feature in chosen:
@@ -89,8 +94,22 @@ def build_panel(tables: Tables, settings: PanelSettings, levels_usable: bool) ->
             settings=settings.labels, universe=listed,
         ),
         left_out=left_out,
+        unmet=priced - int(listed.sum()),
         foreknown=foreknown(sources, used) & listed if any(one.family == FAMILY for one in used) else NO_FLAGS,
     )  # fmt: skip
+
+
+def _required(chosen: Sequence[Feature], patterns: Sequence[str]) -> list[Feature]:
+    """The used columns without which a name does not count.
+
+    Raises:
+        ConfigError: a pattern matches no column.
+    """
+    names = [feature.name for feature in chosen]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise ConfigError(f"panel.required: no column matches {pattern!r}; {suggestion(pattern, names)}")
+    return [one for one in chosen if any(fnmatch.fnmatchcase(one.name, pattern) for pattern in patterns)]
 
 
 def sources_of(tables: Tables, settings: PanelSettings, dates: Dates) -> Sources:

@@ -80,6 +80,7 @@ class Panel:
         left_out: column name to the reason why it is not among the features.
         foreknown: (D, S) rows whose language columns a model may have written that knew what came after
             (`alfred.panel.foreknown`); empty (0, 0) where the panel has no such columns.
+        unmet: dates and symbols with a price that do not count, as they lack a column that the settings require.
     """
 
     dates: Dates
@@ -90,6 +91,7 @@ class Panel:
     labels: Labels
     left_out: dict[str, str]
     foreknown: Bools = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    unmet: int = 0
 
     def __post_init__(self) -> None:
         shape = (len(self.dates), len(self.symbols))
@@ -147,6 +149,7 @@ class Panel:
             "realised_by_row": self.labels.realised_on.ndim == 2,
             "left_out": self.left_out,
             "foreknown": bool(self.foreknown.size),
+            "unmet": self.unmet,
             "digest": self.digest(),
         }
         write_whole(folder / "panel.json", json.dumps(form, indent=1) + "\n")
@@ -181,6 +184,7 @@ class Panel:
                 origins=tuple(form["origins"]),
             ),
             left_out=form["left_out"],
+            unmet=int(form["unmet"]),
             **({"foreknown": features["foreknown"].to_numpy().reshape(shape)} if form["foreknown"] else {}),
         )
         if panel.digest() != form["digest"]:

@@ -28,6 +28,9 @@ class PanelSettings(Settings):
     members: str = Field(
         default="", description="index whose members of each date are the universe, such as sp500; default all names"
     )
+    required: tuple[str, ...] = Field(
+        default=(), description="columns or patterns without which a name does not count on a date; default none"
+    )
     cross_section: dict[str, CrossSection] = Field(
         default={}, description="columns or patterns that count by rank or z-score among the names of a date"
     )

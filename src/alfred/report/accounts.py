@@ -29,7 +29,7 @@ class AccountSection:
 def account_section(record: RunRecord, accounts: pl.DataFrame, series: dict[str, Series]) -> AccountSection:
     """Every strategy and benchmark, on the same sessions and costs."""
     convention = f"{record.execution[:1].upper()}{record.execution[1:].rstrip('.')}."
-    if f"{record.cost_bps:g} bps" not in convention:
+    if not record.frictions and f"{record.cost_bps:g} bps" not in convention:
         convention += f" Costs: {record.cost_bps:g} bps of traded value."
     portfolios = record.portfolios
     return AccountSection(

@@ -16,6 +16,7 @@ from alfred.report.deflation import DeflationSection, deflation_section
 from alfred.report.frames import read
 from alfred.report.language import LanguageSection, language_section
 from alfred.report.ledger import LedgerSection, ledger_section
+from alfred.report.manager import ManagerSection, manager_section
 from alfred.report.palette import analyst_series, portfolio_series
 from alfred.report.plot import Plot, safe_json
 from alfred.report.running import RunSection, run_section
@@ -73,6 +74,7 @@ class Page:
     quarters: QuarterSection
     calibration: CalibrationSection
     accounts: AccountSection
+    manager: ManagerSection | None
     deflation: DeflationSection
     trials: TrialSection
     language: LanguageSection | None
@@ -90,6 +92,7 @@ class Page:
             *self.calibration.plots,
             self.calibration.by_year,
             self.accounts.plot,
+            *(self.manager.plots if self.manager else ()),
         )
         return tuple(plot for plot in found if plot is not None)
 
@@ -109,6 +112,7 @@ def _page(folder: Path) -> Page:
         quarter_section(quarters, analysts),
         calibration_section(record, analysts),
         account_section(record, accounts, portfolios),
+        manager_section(folder),
         deflation_section(record, accounts, quarters, of_ledger(counted(folder, record))),
         trial_section(record, folder),
         language_section(record),

@@ -46,7 +46,7 @@ class Sheet:
     Attributes:
         title: of the window.
         headline: what was found, in one sentence.
-        question: what was asked; may be empty.
+        lead: a few sentences below it; may be empty.
         warnings: what must be said before any figure.
         imprint: where the figures come from.
         parts: sections in order.
@@ -55,7 +55,7 @@ class Sheet:
     title: str
     headline: str
     parts: tuple[Part, ...]
-    question: str = ""
+    lead: str = ""
     warnings: tuple[str, ...] = ()
     imprint: str = ""
 

@@ -102,7 +102,8 @@ def _money_cards(record: RunRecord) -> list[Card]:
         chosen = f"highest of {len(strategies)} strategies, picked afterwards" if len(strategies) > 1 else ""
         same = twin(best, record.portfolios)
         chosen = f"the same account as {same}; {chosen}" if same else chosen
-        made.append(_return_card(best, f"{against}; net of {record.cost_bps:g} bps", chosen))
+        paid = "frictions" if record.frictions else f"{record.cost_bps:g} bps"
+        made.append(_return_card(best, f"{against}; net of {paid}", chosen))
     if equal:
         made.append(_return_card(equal, f"Sharpe {RATIO.text(equal.statistics.sharpe)}", "the simplest rule to beat"))
     return made

@@ -1,6 +1,7 @@
 """Baskets of names, and the notes' scanner that picks the least correlated ones."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alfred.core.contracts import Bars, Bools, Floats
+from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.core.storage import write_whole
@@ -19,14 +21,30 @@ MIN_SHARED_SESSIONS = 63
 
 @dataclass(frozen=True)
 class Baskets:
-    """The names to train on and those to evaluate on; whether they may overlap is the protocol's to say."""
+    """The names to train on and those to evaluate on; whether they may overlap is the protocol's to say.
+
+    `without_prices` are those of a list that have none, and so are in neither.
+    """
 
     training: tuple[str, ...]
     evaluation: tuple[str, ...] = ()
+    without_prices: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the notes' form: {"training": [...], "evaluation": [...]}."""
         write_whole(path, json.dumps({"training": self.training, "evaluation": self.evaluation}, indent=2) + "\n")
+
+
+def split_names(names: Sequence[str], evaluation_share: float, seed: int = 0) -> Baskets:
+    """Two disjoint baskets by a digest of each name, so that a name's basket does not depend on the other names.
+
+    Args:
+        names: in the order that the baskets keep.
+        evaluation_share: of the names that are to be evaluated on, in expectation; between 0 and 1.
+        seed: another one gives another split.
+    """
+    tested = {name for name in names if int(digest_of(seed, name)[:8], 16) < evaluation_share * 2**32}
+    return Baskets(tuple(name for name in names if name not in tested), tuple(name for name in names if name in tested))
 
 
 def load_baskets(path: Path) -> Baskets:

@@ -30,7 +30,7 @@ def filled_backwards(evidence: Evidence) -> Iterator[Found]:
     for at, column in enumerate(panel.columns):
         values, names = _one_per_market(panel, at)
         struck, length = _constant_start(values)
-        struck &= _first(values) != 0
+        struck &= (_first(values) != 0) & ~_usual(values, length)
         if struck.sum() >= _enough(values):
             first = values[:, int(np.flatnonzero(struck)[0])]
             start = np.flatnonzero(np.isfinite(first))
@@ -136,6 +136,17 @@ def _first(values: Floats) -> Floats:
     known = np.isfinite(values)
     first: Floats = values[np.argmax(known, axis=0), np.arange(values.shape[1])]
     return first
+
+
+def _usual(values: Floats, length: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Bools:
+    """Names that begin with a value that the column takes often elsewhere, as a share of 1 does: it may last."""
+    known = np.isfinite(values)
+    started = known & (np.cumsum(known, axis=0) <= length)
+    elsewhere = np.sort(values[known & ~started])
+    first = _first(values)
+    equal = np.searchsorted(elsewhere, first, side="right") - np.searchsorted(elsewhere, first, side="left")
+    usual: Bools = equal > ATOM * max(len(elsewhere), 1)
+    return usual
 
 
 def _enough(values: Floats) -> int:

@@ -1,0 +1,138 @@
+"""`alfred server`: a real one on a real PostgreSQL, models of one machine used on another, no secret shown."""
+
+import importlib.metadata
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+import postgres
+import pytest
+from served import serving
+from stored_run import NETWORK, RIDGE, made
+
+from alfred.core.errors import ConfigError, FetchError
+from alfred.core.home import Home
+from alfred.experiments.promotion import promote, remove
+from alfred.experiments.server import ServerSettings, server_command
+from alfred.experiments.store import analyst_from_store, find_model, log_run, stored_models
+from alfred.experiments.tracking import tracking
+
+SECRET = "hunter2"
+
+
+@pytest.mark.slow
+def test_models_of_one_machine_are_used_on_another_through_postgresql(
+    tmp_path: Path, postgres_server: postgres.Postgres
+) -> None:
+    with serving(tmp_path / "server", postgres_server.database()) as server:
+        here = Home(tmp_path / "here", shared_tracking=server.uri)
+        there = Home(tmp_path / "there", shared_tracking=server.uri)
+        run = made(here)
+        assert log_run(here, run.folder)
+        assert log_run(here, run.folder)
+        names = {one.name for one in stored_models(there)}
+        assert names == {f"{run.name}/{RIDGE}/0", f"{run.name}/{NETWORK}/0", f"{run.name}/{NETWORK}/1"}
+
+        model = find_model(there, f"kept/{NETWORK}/1")
+        assert promote(there, model) == ""
+        restored = analyst_from_store("champion", here)
+        local = analyst_from_store(model.name, there)
+        found, again = restored.forecast(run.panel), local.forecast(run.panel)
+        assert found.equals(again)
+        assert not (there.root / "tracking").exists()
+        assert not (here.root / "tracking").exists()
+
+        # Files of models lie with the server and are handed on by it; removed ones are gone there.
+        files = tmp_path / "server" / "server" / "artifacts"
+        ridge = find_model(there, f"kept/{RIDGE}")
+        before = {path.parent for path in files.rglob("manifest.json")}
+        assert len(before) == 3
+        remove(there, [ridge])
+        assert len({path.parent for path in files.rglob("manifest.json")}) == 2
+        assert ridge.name not in {one.name for one in stored_models(here)}
+        with pytest.raises(ConfigError, match="withdraw the alias"):
+            remove(here, [model])
+
+        shown = " ".join(server.commands())
+        assert "mlflow server" in shown
+        for text in (shown, server.log.read_text()):
+            for secret in (postgres_server.password, quote(postgres_server.password, safe="")):
+                assert secret not in text
+    with socket.socket() as one:
+        one.settimeout(1)
+        assert one.connect_ex(("127.0.0.1", int(server.uri.rpartition(":")[2]))) != 0
+    with pytest.raises(FetchError, match="does not answer"):
+        tracking(Home(tmp_path / "later", shared_tracking=server.uri + "/"))
+
+
+@pytest.mark.slow
+def test_a_database_alone_counts_and_keeps_no_files(tmp_path: Path, postgres_server: postgres.Postgres) -> None:
+    home = Home(tmp_path / "home", shared_tracking=postgres_server.database())
+    run = made(home)
+    assert not log_run(home, run.folder)
+    assert stored_models(home) == ()
+    assert not (tmp_path / "mlruns").exists()
+    wrong = postgres_server.url("postgres").replace(quote(postgres_server.password, safe=""), SECRET)
+    with pytest.raises(FetchError, match=r"postgresql://127.0.0.1:\d+/postgres cannot be reached") as caught:
+        tracking(Home(tmp_path / "other", shared_tracking=wrong))
+    assert SECRET not in str(caught.value)
+
+
+def command(tmp_path: Path, environment: dict[str, str] | None = None, **settings: object) -> object:
+    asked = ServerSettings.parse({"port": postgres.free_port(), **settings}, "test")
+    return server_command(asked, Home(tmp_path), environment or {})
+
+
+def test_by_default_data_are_in_the_home_and_nobody_else_is_listened_to(tmp_path: Path) -> None:
+    words, environment, place = command(tmp_path, {"ALFRED_TRACKING_URI": "http://x", "PATH": "/bin"})  # type: ignore[misc]
+    assert words[1:6] == ["-m", "mlflow", "server", "--host", "127.0.0.1"]
+    assert words[-2:] == ["--workers", "1"]
+    assert place == str(tmp_path / "server" / "mlflow.db")
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{place}"
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == str(tmp_path / "server" / "artifacts")
+    assert (tmp_path / "server" / "artifacts").is_dir()
+    assert "ALFRED_TRACKING_URI" not in environment
+    assert "MLFLOW_SERVER_ALLOWED_HOSTS" not in environment
+
+
+def test_other_names_and_places_are_passed_on(tmp_path: Path) -> None:
+    backend = f"sqlite:///{tmp_path}/deep/own.db"
+    _, environment, place = command(tmp_path, backend=backend, artifacts="s3://b/x", allow="lab:1")  # type: ignore[misc]
+    assert environment["MLFLOW_SERVER_ALLOWED_HOSTS"].endswith(",lab:1")
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://b/x"
+    assert (environment["MLFLOW_BACKEND_STORE_URI"], place) == (backend, backend)
+    assert (tmp_path / "deep").is_dir()
+
+
+def test_a_password_is_taken_from_the_environment_only(tmp_path: Path) -> None:
+    address = f"postgresql://me:{SECRET}@127.0.0.1:9/x"
+    with pytest.raises(ConfigError, match=r"--backend postgresql://127.0.0.1:9/x was given with a password") as caught:
+        command(tmp_path, backend=address)
+    assert SECRET not in str(caught.value)
+    with pytest.raises(FetchError, match=r"postgresql://127.0.0.1:9/x cannot be reached \(OperationalError\)") as told:
+        command(tmp_path, {"ALFRED_SERVER_BACKEND": address})
+    assert SECRET not in str(told.value)
+    with pytest.raises(ConfigError, match="--backend and ALFRED_SERVER_BACKEND both name a database"):
+        command(tmp_path, {"ALFRED_SERVER_BACKEND": address}, backend="sqlite:///x.db")
+
+
+def test_what_cannot_work_is_said_before_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="must be a database, such as postgresql://host/name"):
+        command(tmp_path, backend="http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"--backend must be a server .* but its value begins otherwise"):
+        command(tmp_path, backend="ftp://127.0.0.1:9")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"port {port} of 127.0.0.1 cannot be used \(Address already in use\)"):
+            command(tmp_path, port=port)
+    with pytest.raises(ConfigError, match="port"):
+        command(tmp_path, port=0)
+
+    def absent(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    with pytest.raises(ConfigError, match=r"needs the extra: pip install 'alfred\[server\]'"):
+        command(tmp_path)
