@@ -27,7 +27,8 @@ import postgres
 from sweep_places import children, environment_of, ray_cluster, sweep_program, tracking_server
 
 from alfred.core.home import Home
-from alfred.experiments.sweeps.drive import Judgement, points, ranked, trials_of
+from alfred.experiments.store import fetch, stored_models
+from alfred.experiments.sweeps.drive import points, ranked, trials_of
 from alfred.experiments.sweeps.queue import Queue, Row
 from alfred.experiments.sweeps.settings import Sweep, load_sweep
 from alfred.experiments.sweeps.trial import Bench
@@ -221,7 +222,12 @@ def check(sweep: Sweep, queue: Queue, home: Home) -> None:
     judged = json.loads(next(home.sweeps.glob("*/sweep.json")).read_text())
     if judged["number"] != ranked(sweep, rows)[0].number or len(list(home.runs.glob("*/run.json"))) != 1:
         wrong.append("the judgement is not that of the best")
-    Judgement(**judged)
+    stored = stored_models(home)
+    if len(stored) != len(sweep.base.seeds):
+        wrong.append(f"{len(stored)} models are stored")
+    for model in stored:
+        fetch(home, model)  # raises where a file is not as its manifest says
+    print(f"{len(rows)} configurations, {len(counted)} trials, {len(stages)} stages, {len(stored)} stored models load")
     if wrong:
         sys.exit(f"WRONG: {wrong}")
 
