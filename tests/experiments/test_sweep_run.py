@@ -194,6 +194,7 @@ def test_a_configuration_of_another_sweep_is_not_run_again(home: Home, monkeypat
     assert [study.analysts[0].quarters for study in tried] == [4]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_fails_alone_and_can_be_tried_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = sweep_of(space={"analyst.quarters": [1, 2], "splits.min_train_quarters": [12, 79]})
     queue = queue_in(home)
