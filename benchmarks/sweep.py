@@ -229,7 +229,7 @@ def check(sweep: Sweep, queue: Queue, home: Home) -> None:
     if judged["number"] != ranked(sweep, rows)[0].number or len(list(home.runs.glob("*/run.json"))) != 1:
         wrong.append("the judgement is not that of the best")
     stored = stored_models(home)
-    if len(stored) != len(sweep.base.seeds):
+    if len(stored) != 1 + len(sweep.base.seeds):  # the naive forecast, and the chosen network with each seed
         wrong.append(f"{len(stored)} models are stored")
     for model in stored:
         fetch(home, model)  # raises where a file is not as its manifest says
