@@ -2,6 +2,7 @@
 
     python benchmarks/backtest.py            # 20 names x 8,313 days, and 5,300 names x 5,040 days
     python benchmarks/backtest.py --small    # the first only
+    python benchmarks/backtest.py --steps    # single steps of accounts only
 
 Prices are random walks; quarterly target weights sum to 1; costs are 10 basis points one way. The large case runs
 first, so that the process's peak memory is its own.
@@ -16,10 +17,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from alfred.backtest.conditions import Conditions
+from alfred.backtest.conditions import Conditions, market_at, period_at
+from alfred.backtest.course import Course, step_many
 from alfred.backtest.engine import run_account
+from alfred.backtest.limits import project
 from alfred.backtest.realistic import Reality, run_realistic
 from alfred.backtest.settings import REALISTIC, CostSettings, LimitSettings
+from alfred.backtest.step import State, hold, trade
 from alfred.core.contracts import Bars
 
 COSTS = CostSettings(cost_bps=10.0, borrow_bps_per_year=50.0)
@@ -27,6 +31,14 @@ RATE = COSTS.cost_bps / 10_000
 SMALL = (20, 8313, 132)
 LARGE = (5300, 5040, 80)
 PART = (1000, 5040, 80)
+STEPS = (20, 63 * 81 + 1, 80)
+ACCOUNTS = 8192
+LIMITS = {
+    "no limit": LimitSettings(),
+    "long-only, gross 1, a name's cap": LimitSettings(long_only=True, gross_max=1.0, name_max=0.1),
+    "gross, net and a name's cap": LimitSettings(gross_max=0.8, net_min=-0.1, net_max=0.3, name_max=0.1),
+    "all limits": LimitSettings(gross_max=0.8, net_max=0.3, name_max=0.1, sector_max=0.25, turnover_max=0.5),
+}
 
 
 def market(names: int, sessions: int, quarters: int, *, shorts: bool = False) -> tuple[Bars, np.ndarray, np.ndarray]:
@@ -203,17 +215,98 @@ def conventions() -> None:
             line("", name, f"{final:.6f}", f"{1e4 * (final / base - 1):+.2f} bps")
 
 
+def course(limits: LimitSettings) -> tuple[Course, Bars]:
+    """20 names over 80 quarters of 63 sessions, with every friction, dividends in cash and a few delistings."""
+    names, sessions, _ = STEPS
+    bars, _, _ = market(*STEPS)
+    rng = np.random.default_rng(3)
+    conditions = Conditions(
+        dollar_volume=rng.random((sessions, names)) * 1e8,
+        cash_rate=np.full(sessions, 0.03),
+        dividends=np.where(np.arange(sessions)[:, None] % 63 == 20, 0.2, 0.0) + np.zeros(names),
+        delisted=np.where(np.arange(names) % 10 == 0, sessions // 2 + 100 * np.arange(names), sessions),
+        sectors=rng.integers(0, 6, names),
+    )
+    return Course.of(bars, np.arange(63, sessions, 63), Reality(REALISTIC, limits, conditions)), bars
+
+
+def rate(task: Callable[[], object], count: int, repeats: int = 15) -> tuple[str, str]:
+    """Steps a second by the wall clock and by the processor time of all threads, medians."""
+    task()
+    wall, own = [], []
+    for _ in range(repeats):
+        begin, spent = time.perf_counter(), time.process_time()
+        task()
+        wall.append(time.perf_counter() - begin)
+        own.append(time.process_time() - spent)
+    return f"{count / statistics.median(wall):,.0f}", f"{count / statistics.median(own):,.0f}"
+
+
+def steps() -> None:
+    """Account steps a second: targets within limits, a trade with every friction, and a quarter held."""
+    rng = np.random.default_rng(4)
+    print("\n| accounts in a call | limits | threads | steps a second | a second of processor time |")
+    print("| --- | --- | --- | --- | --- |")
+    for title, limits in LIMITS.items():
+        made, _ = course(limits)
+        at = rng.integers(0, len(made.most) - 1, ACCOUNTS)
+        target = rng.random((ACCOUNTS, STEPS[0])) - (0.0 if limits.long_only else 0.3)
+        target /= np.abs(target).sum(axis=1, keepdims=True)
+        begun = step_many(made, at, np.full(ACCOUNTS, 1e5), np.zeros_like(target), target)
+        wanted = np.roll(target, 1, axis=0)
+        for threads in (1, 2):
+            found = rate(
+                lambda made=made, at=at + 1, begun=begun, wanted=wanted, threads=threads: step_many(
+                    made, at, begun.cash, begun.shares, wanted, threads=threads
+                ),
+                ACCOUNTS,
+            )
+            line(f"{ACCOUNTS:,}", title, threads, *found)
+        one = at[:1] + 1, begun.cash[:1], begun.shares[:1], wanted[:1]
+        line("1", title, 1, *rate(lambda made=made, one=one: [step_many(made, *one) for _ in range(1000)], 1000))
+    apart()
+
+
+def apart() -> None:
+    """The parts of one account's step, called one after the other as a backtest does."""
+    made, bars = course(LimitSettings())
+    reality, (row, end) = made.reality, made.rows[40:42].tolist()
+    found, borrow = market_at(bars, row, reality.frictions, reality.conditions)
+    period = period_at(bars, (row, end), reality.frictions, reality.conditions, borrow)
+    rng = np.random.default_rng(5)
+    target = rng.random(STEPS[0]) / STEPS[0]
+    state = State(1e5, np.zeros(STEPS[0]), made.mark[40].copy())
+    filled = trade(state, target, found).state
+    print("\n| one account | microseconds | of processor time |\n| --- | --- | --- |")
+    for title, task in {
+        "`trade`": lambda: trade(state, target, found),
+        "`hold`": lambda: hold(filled, period),
+        **{
+            f"`project`, {name}": lambda limits=limits: project(3 * target, limits, sectors=reality.conditions.sectors)
+            for name, limits in LIMITS.items()
+        },
+    }.items():
+        took = rate(lambda task=task: [task() for _ in range(200)], 200)
+        line(title, *(f"{1e6 / float(each.replace(',', '')):.1f}" for each in took))
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="leave the large case out")
-    only_small = parser.parse_args().small
+    parser.add_argument("--steps", action="store_true", help="single steps of accounts only")
+    arguments = parser.parse_args()
+    only_small = arguments.small
     print(f"Python {platform.python_version()}, numpy {np.__version__}, {platform.machine()}; medians.\n")
+    if arguments.steps:
+        steps()
+        return
     print("| case | what | ms | times the engine's | peak MB |\n| --- | --- | --- | --- | --- |")
     if not only_small:
         large()
     small()
     conventions()
+    steps()
 
 
 if __name__ == "__main__":

@@ -163,10 +163,29 @@ def test_targets_may_be_decided_by_what_is_held():
     # 500, 250 and 250 in cash; the first doubles; then each half is sold, but the first has no quote the third time.
     assert told == [(0, [0.0, 0.0]), (1, [1000 / 1500, 250 / 1500]), (2, [500 / 1500, 125 / 1500])]
     np.testing.assert_allclose(found.weights, [[0.5, 0.25], [1 / 3, 1 / 12], [1 / 3, 1 / 24]])
+    with pytest.raises(DataError, match="3 fills need as many rows of decisions, each between the fill before and its"):
+        run_decided(bars_of(close), np.array([0, 2, 3]), Reality(), keep, decided=np.array([0, 2, 1]))
     with pytest.raises(DataError, match="weights must be finite; those for 2020-01-01 are not"):
         run_decided(bars_of(close), np.array([0]), Reality(), lambda done, held: held + NAN)
     with pytest.raises(DataError, match="there is no rebalancing"):
         run_decided(bars_of(close), np.array([], dtype=np.int64), Reality(), keep)
+
+
+def test_a_decision_of_the_day_before_is_told_no_price_of_its_fill():
+    told = []
+    # What is delisted by the decision is cash; what is only by the fill is not.
+    close = [[10, 10, 10], [20, 10, 10], [40, NAN, 10], [40, NAN, NAN]]
+    conditions = Conditions(delisted=np.array([9, 2, 3]), delisting_return=np.array([NAN, 0.2, 0.0]))
+    reality = Reality(FrictionSettings(capital_usd=USD, cash_rate=0.1), LimitSettings(), conditions)
+
+    def half(done, held):
+        told.append(held.tolist())
+        return np.array([0.5, 0.25, 0.25])
+
+    run_decided(bars_of(close), np.array([0, 3]), reality, half, decided=np.array([0, 2]))
+    np.testing.assert_allclose(told, [[0, 0, 0], [2000 / 2550, 0, 250 / 2550]], rtol=1e-12)
+    run_decided(bars_of(close), np.array([0, 3]), reality, half, decided=np.array([0, 1]))
+    np.testing.assert_allclose(told[3], [1000 / 1500, 250 / 1500, 250 / 1500], rtol=1e-12)
 
 
 # ------------------------------------------------------------------ always

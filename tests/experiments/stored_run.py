@@ -46,7 +46,11 @@ STUDY = small_study(
         {"name": "ridge", "quarters": 3},
         {"name": "lightgbm", "label": "PQ"},
         {"name": "lstm.medium.extractors.tanh", "size": 16, "quarters": 4},
-        {"name": "ensemble.mean", "members": [{"name": "ridge"}, {"name": "vanilla.small.tanh", "size": 16}]},
+        {
+            "name": "ensemble.mean",
+            "member_seeds": 2,
+            "members": [{"name": "ridge"}, {"name": "vanilla.small.tanh", "size": 16}],
+        },
     ],
     evaluation={"draws": 100},
 )

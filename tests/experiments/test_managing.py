@@ -84,7 +84,7 @@ def test_a_policy_learns_from_what_lies_before_and_again_after_some_periods(lear
     scene = toy()
     managing = managed(scene, tmp_path)
     tracks = managing.tracks("leaning")
-    last = [str(scene.bars.dates[scene.rows[stop]]) for stop in (8, 13, 18)]
+    last = [str(scene.dates[stop]) for stop in (8, 13, 18)]  # the close of the decision to come, not its fill
     assert learner.shown == [(n, seed, end) for seed in (0, 1) for n, end in zip((8, 13, 18), last, strict=True)]
     assert len(tracks) == 2
     assert not np.array_equal(tracks[0].value, tracks[1].value)
@@ -203,8 +203,10 @@ def test_a_run_is_managed_judged_and_written(tmp_path_factory: pytest.TempPathFa
     assert np.log(last) / (record.periods / 4) == pytest.approx(record.of("equal-weight").growth, abs=1e-12)
     decisions = load_managed_frame(run, "decisions").filter(pl.col("policy") == "equal-weight")
     assert decisions["names"].to_list() == [6] * 19
-    paid = decisions.select(pl.col("commission") + pl.col("spread") + pl.col("impact")).sum().item()
-    assert paid / (19 / 4) == pytest.approx(record.of("equal-weight").costs, rel=1e-9)
+    paid = decisions.select("filled_on", cost=pl.col("commission") + pl.col("spread") + pl.col("impact"))
+    after = paid.join(accounts.select(filled_on="date", value="value"), on="filled_on")
+    share = after.select((pl.col("cost") / (pl.col("value") + pl.col("cost"))).sum()).item()
+    assert share / (19 / 4) == pytest.approx(record.of("equal-weight").costs, rel=1e-9)
     # Nothing was traded at 5 bps more than is lost by it.
     costs = [one.growth for one in record.costs if one.policy == "top-decile"]
     assert costs == sorted(costs, reverse=True)

@@ -12,9 +12,10 @@ from stored_run import NETWORK, RIDGE, made
 
 from alfred.core.errors import ConfigError, FetchError
 from alfred.core.home import Home
+from alfred.experiments.listing import list_experiments
 from alfred.experiments.promotion import promote, remove
 from alfred.experiments.server import ServerSettings, server_command
-from alfred.experiments.store import analyst_from_store, find_model, log_run, stored_models
+from alfred.experiments.store import analyst_from_store, find_model, log_run, records_elsewhere, stored_models
 from alfred.experiments.tracking import tracking
 
 SECRET = "hunter2"
@@ -42,6 +43,16 @@ def test_models_of_one_machine_are_used_on_another_through_postgresql(
         assert not (there.root / "tracking").exists()
         assert not (here.root / "tracking").exists()
 
+        # The table lists runs of other machines, fetched once.
+        listed = list_experiments(there).experiments
+        assert {one.run for one in listed} == {run.name}
+        assert [one.cells() for one in list_experiments(here).experiments if one.strategy == ""] == [
+            one.cells() for one in listed if one.strategy == ""
+        ]
+        assert [one.run for one in list_experiments(here).experiments] == [one.run for one in listed]
+        assert [path.parent.name for path in records_elsewhere(there)] == [run.name]
+        assert records_elsewhere(here) == []
+
         # Files of models lie with the server and are handed on by it; removed ones are gone there.
         files = tmp_path / "server" / "server" / "artifacts"
         ridge = find_model(there, f"kept/{RIDGE}")
@@ -63,6 +74,9 @@ def test_models_of_one_machine_are_used_on_another_through_postgresql(
         assert one.connect_ex(("127.0.0.1", int(server.uri.rpartition(":")[2]))) != 0
     with pytest.raises(FetchError, match="does not answer"):
         tracking(Home(tmp_path / "later", shared_tracking=server.uri + "/"))
+    # With the server gone, what was fetched before is still listed.
+    alone = Home(there.root, shared_tracking=server.uri + "/")
+    assert {one.run for one in list_experiments(alone).experiments} == {run.name}
 
 
 @pytest.mark.slow

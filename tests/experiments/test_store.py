@@ -374,6 +374,21 @@ def test_a_tag_that_was_changed_by_hand_lists_nothing(kept: Ran, tmp_path: Path)
         assert len(stored_models(other)) == 2
 
 
+def test_what_two_machines_stored_at_once_is_one_model(
+    kept: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alfred.experiments.tracking import Tracking
+
+    other = beside(kept, tmp_path / "other")
+    assert log_run(other, kept.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracking, "runs", lambda *_: [])  # neither sees the other's
+        assert log_run(other, kept.folder)
+    assert len(store.runs_of(tracking(other))) == 2
+    assert len(stored_models(other)) == 3
+    assert analyst_from_store(f"kept/{RIDGE}", other).about.analyst == RIDGE
+
+
 def test_the_manifest_says_all_that_a_stranger_needs(kept: Ran) -> None:
     folder = artifacts(kept, f"kept/{NETWORK}/1")
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())

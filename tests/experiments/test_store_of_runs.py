@@ -12,10 +12,11 @@ import pytest
 from stored_run import STUDY, Heard
 
 from alfred.core.home import Home
+from alfred.experiments.models import evaluate_model, train_model
 from alfred.experiments.prepared import prepare
 from alfred.experiments.record import load_frame
 from alfred.experiments.run import run_study
-from alfred.experiments.store import MODELS, stored_models
+from alfred.experiments.store import MODELS, analyst_from_store, stored_models
 from alfred.experiments.tracking import tracking
 from alfred.experiments.trials import TrialLedger
 
@@ -91,3 +92,20 @@ def test_a_stage_without_a_model_is_made_again(tmp_path: Path) -> None:
     run_study(short, home)
     assert kept.is_dir()
     assert {path.name: path.stat().st_mtime_ns for path in home.stages.glob("fit-ridge*")} == before
+
+
+def test_a_model_of_words_is_stored_with_the_run_that_evaluates_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    splits = STUDY.splits.model_copy(update={"test_quarters": "all"})
+    study = STUDY.model_copy(update={"analysts": STUDY.analysts[:1], "seeds": (0,), "splits": splits})
+    model, _ = train_model(study, home)
+    folder = evaluate_model(study, home)
+    (stored,) = [one for one in stored_models(home) if one.analyst == "ridge:quarters3"]
+    assert stored.run == folder.name
+    restored = analyst_from_store(stored.name, home)
+    panel = prepare(study, home).panel
+    rows = load_frame(folder, "forecasts").filter(pl.col("analyst") == "ridge:quarters3")
+    date = rows["as_of"].max()
+    found = restored.forecast(panel, str(date), restored.about.evaluation)
+    assert found["mean"].to_list() == rows.filter(pl.col("as_of") == date)["mean"].to_list()
+    assert model.record.fold.train_last >= restored.about.train_last

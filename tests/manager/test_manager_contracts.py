@@ -37,6 +37,21 @@ def test_a_span_ends_with_its_last_period():
     assert len(part.reality.conditions.dollar_volume) == len(part.bars.dates)
 
 
+def test_what_a_decision_may_learn_from_ends_with_its_own_close():
+    scene = scene_of(RETURNS, noise=0.01)
+    part = scene.before(4)
+    assert len(part) == 4
+    assert part.bars.dates[-1] == part.bars.dates[part.rows[-1]] == scene.dates[4]
+    assert scene.span(0, 4).bars.dates[-1] > scene.dates[4]
+    assert len(part.reality.conditions.dollar_volume) == len(part.bars.dates)
+    assert (part.rows[:-1] == scene.rows[:4]).all()
+    assert len(scene.before(0)) == 0
+    slow = replace(scene, rows=scene.rows + np.append(np.zeros(3), [19, 19, 19, 0]).astype(int))
+    assert len(slow.before(4)) == 4
+    late = replace(scene, decided=np.append(scene.decided[:-1], scene.decided[-2]))
+    assert len(late.before(5)) == 4
+
+
 def test_forecasts_of_analysts_that_saw_the_future_are_refused():
     scene = scene_of(RETURNS)
     learnt = scene.outlook.learnt_until.copy()

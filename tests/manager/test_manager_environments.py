@@ -1,5 +1,7 @@
 """The Gymnasium environment, its batched twin on the CPU, and the differentiable one: one account, three ways."""
 
+import importlib
+import sys
 import warnings
 
 import gymnasium.utils.env_checker
@@ -14,7 +16,7 @@ from wild_scenes import LIMITS, wild, wild_scenes
 
 from alfred.backtest.realistic import run_realistic
 from alfred.backtest.settings import REALISTIC, LimitSettings
-from alfred.core.errors import ConfigError, DataError
+from alfred.core.errors import ConfigError, DataError, MissingExtraError
 from alfred.manager.batched import Accounts, BatchedAccounts
 from alfred.manager.environment import PortfolioEnv, action_scale
 from alfred.manager.run import run_policy
@@ -258,6 +260,30 @@ def test_an_account_may_begin_with_weights():
     _, outcome = twin.step(accounts, torch.tensor([[0.5, 0.1, 0.0, 0.0]]))
     assert float(outcome.traded) == pytest.approx(0.0, abs=1e-9)
     assert float(outcome.growth) == pytest.approx(np.log1p(0.5 * RETURNS[2, 0] + 0.1 * RETURNS[2, 1]))
+
+
+def test_names_that_cannot_be_traded_are_not_begun_with():
+    scene = wild(9, names=6, decisions=4, gone=0.5)
+    twin = BatchedAccounts(scene)
+    accounts = twin.start(torch.arange(4), torch.full((4, 6), 0.1))
+    closed = (twin.course.most <= 0.0) | ~scene.mask
+    assert closed.any()
+    np.testing.assert_array_equal(accounts.held.numpy(), np.where(closed, 0.0, np.float32(0.1)))
+    np.testing.assert_allclose(accounts.cash.numpy(), 1e5 * (1.0 - accounts.held.numpy().sum(axis=1)))
+
+
+def test_without_gymnasium_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    monkeypatch.delitem(sys.modules, "alfred.manager.environment")
+    with pytest.raises(MissingExtraError, match=r"pip install 'alfred\[manager\]'"):
+        importlib.import_module("alfred.manager.environment")
+
+
+def test_a_sector_limit_needs_sectors():
+    scene = scene_of(RETURNS, limits=LimitSettings(sector_max=0.5))
+    for make in (PortfolioEnv, BatchedAccounts):
+        with pytest.raises(DataError, match="needs each name's sector"):
+            make(scene)
 
 
 def test_wrong_targets_are_refused():

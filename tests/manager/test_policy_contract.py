@@ -44,7 +44,7 @@ def market(limits: LimitSettings = LONG_ONLY) -> Scene:
 
 @cache
 def learnt(name: str, limits: LimitSettings = LONG_ONLY):
-    return plugin(POLICIES, name).fit(market(limits).span(0, LEARN), settings(limits), 0, Silent())
+    return plugin(POLICIES, name).fit(market(limits).before(LEARN), settings(limits), 0, Silent())
 
 
 def settings(limits: LimitSettings = LONG_ONLY) -> ManagerSettings:
@@ -143,7 +143,7 @@ def test_names_in_another_order_get_the_same_weights(name):
 @pytest.mark.parametrize("at", [LEARN, DECISIONS - 2])
 def test_the_past_does_not_move_when_the_future_is_scrambled(name, at):
     other = scrambled(market(), at)
-    policy = plugin(POLICIES, name).fit(other.span(0, LEARN), settings(), 0, Silent())
+    policy = plugin(POLICIES, name).fit(other.before(LEARN), settings(), 0, Silent())
     for now in range(at + 1):
         weights = held(market(), now)
         np.testing.assert_array_equal(

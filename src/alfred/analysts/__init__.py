@@ -1,7 +1,7 @@
 """Analysts forecast the rows of a panel. One file an analyst: the folder is the registry."""
 
 from alfred.analysts._anchored import known_forecast
-from alfred.analysts._jobs import Job, fit_many
+from alfred.analysts._jobs import Job, adopt, fit_many
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._registry import (
     AnalystDescription,
@@ -16,6 +16,7 @@ __all__ = [
     "AnalystDescription",
     "AnalystSpec",
     "Job",
+    "adopt",
     "analyst_names",
     "describe",
     "fit_many",

@@ -1,13 +1,16 @@
 """Many fits of one analyst, over seeds and folds, in as few passes as it can make of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from numpy.typing import NDArray
 
 from alfred.analysts._presets import AnalystSpec
 from alfred.analysts._registry import make_analyst
 from alfred.core.contracts import FittedAnalyst, Windows
+from alfred.core.errors import ConfigError
 from alfred.core.progress import Progress, Silent
 from alfred.training.settings import TrainSettings
 
@@ -35,6 +38,35 @@ class FitsMany(Protocol):
 
     def fit_many(self, jobs: Sequence[Job], checkpoints: Path | None = None) -> Sequence[FittedAnalyst]:
         """What `fit` gives for each job, each with its own seed."""
+
+
+@runtime_checkable
+class Adopts(Protocol):
+    """An analyst that can take up what was learnt elsewhere."""
+
+    def adopt(self, job: Job, weights: Mapping[str, NDArray[Any]]) -> FittedAnalyst:
+        """What `fit` would give, had it ended in these weights."""
+
+
+def adopt(
+    spec: AnalystSpec, train_settings: TrainSettings, job: Job, weights: Mapping[str, NDArray[Any]]
+) -> FittedAnalyst:
+    """A network with weights that were learnt elsewhere, its confidence calibrated on the validation rows.
+
+    Args:
+        spec: the network.
+        train_settings: where and with how many threads it forecasts.
+        job: rows and seed.
+        weights: by the names of the network's own state.
+
+    Raises:
+        ConfigError: it is no network.
+        DataError, LeakError: the weights are not its own, or as `fit`.
+    """
+    analyst = make_analyst(spec, train_settings, job.seed)
+    if not isinstance(analyst, Adopts):
+        raise ConfigError(f"{spec.name} is no network, and takes up no weights.")
+    return analyst.adopt(job, weights)
 
 
 def fit_many(

@@ -1,12 +1,14 @@
 """What every network analyst shares: fitting, forecasting, saving. A network's file writes its layers only."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from alfred.analysts._conformal import Calibration, calibrate_rows
@@ -85,6 +87,36 @@ class NetworkAnalyst:
             self._fitted(job, training.network, outcome.record)
             for job, training, outcome in zip(jobs, trainings, outcomes, strict=True)
         ]
+
+    def adopt(self, job: Job, weights: Mapping[str, NDArray[Any]]) -> "FittedNetwork":
+        """Take up weights that were learnt elsewhere: nothing is trained, confidence comes from the validation rows.
+
+        Args:
+            job: its rows and seed; the training rows tell how labels scatter.
+            weights: by the names of this network's own state.
+
+        Raises:
+            DataError, LeakError: as `fit`; or the weights are not this network's.
+        """
+        require_fit_rows(job.train, job.valid)
+        require_target(job.train, self.target)
+        network = empty_network(self.build, len(job.train.columns), job.train.quarters)
+        shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        found = {name: values.shape for name, values in weights.items()}
+        if found != shapes:
+            apart = min(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
+            raise DataError(
+                f"these are not the weights of {self.choice.name} on {len(job.train.columns)} columns of "
+                f"{job.train.quarters} quarter(s): {apart} is {found.get(apart, 'absent')} and should be "
+                f"{shapes.get(apart, 'absent')}."
+            )
+        tensors = {name: torch.from_numpy(np.array(values, np.float32)) for name, values in weights.items()}
+        broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+        if broken:
+            raise DataError(f"the weights {broken[0]} of {self.choice.name} are not finite numbers.")
+        network.load_state_dict(tensors, assign=True)
+        network.eval()
+        return self._fitted(job, network, FitRecord(parameters_of(network), seconds=0.0, stopped="taken up"))
 
     def _training(self, job: Job, *, several: bool) -> Training:
         build = functools.partial(self.build, len(job.train.columns), job.train.quarters)

@@ -145,10 +145,10 @@ def _thresholded(weights: Floats, shift: float, box: Box) -> tuple[float, float,
         else:
             high = threshold
         following = threshold + (gross - gross_max) / free if free else 0.5 * (low + high)
-        following = following if low <= following <= high else 0.5 * (low + high)
         if abs(following - threshold) <= ROUNDING * top:
             break
-        threshold = following
+        # Not the ends again: between caps and zeros the steps could go to and fro between them.
+        threshold = following if low < following < high else 0.5 * (low + high)
     return threshold, net, slope
 
 
@@ -175,10 +175,9 @@ def _onto_simple(weights: Floats, limits: Limits, found: Floats) -> None:
             else:
                 high = shift
             following = shift + (bound - net) / slope if slope < 0.0 else 0.5 * (low + high)
-            following = following if low <= following <= high else 0.5 * (low + high)
             if abs(following - shift) <= ROUNDING * scale:
                 break
-            shift = following
+            shift = following if low < following < high else 0.5 * (low + high)
             threshold, net, slope = _thresholded(weights, shift, box)
     for name in range(len(weights)):
         found[name] = _softened(weights[name] - shift, threshold, least, name_max)

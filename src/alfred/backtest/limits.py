@@ -1,11 +1,13 @@
 """Target weights brought within limits: the nearest ones that a portfolio may hold.
 
 The weights w that satisfy all limits form a convex set K, and the result is the Euclidean projection onto it, the w in
-K for which sum (w - target)^2 is least. Each limit alone has a closed form: clipping (long-only, a name's cap), a shift
-(net), soft thresholds (gross, sectors, turnover; Duchi et al., 2008, "Efficient projections onto the l1-ball", ICML).
-Several at a time take Dykstra's alternating projections (Boyle and Dykstra, 1986), ended by the rule of Birgin and
-Raydan (2005, "Robust stopping criteria for Dykstra's algorithm", SIAM Journal on Scientific Computing 26), as a small
-change of w alone does not show that it has converged.
+K for which sum (w - target)^2 is least. Long-only, a name's cap, gross and net are met at once and exactly: the weights
+less a shift (for the net), softened by a threshold (for the gross), then clipped, as the conditions of optimality say;
+shift and threshold are roots of piecewise linear sums. Sectors alone, or turnover alone, are soft thresholds (Duchi et
+al., 2008, "Efficient projections onto the l1-ball", ICML). These three kinds together take Dykstra's alternating
+projections (Boyle and Dykstra, 1986), ended by the rule of Birgin and Raydan (2005, "Robust stopping criteria for
+Dykstra's algorithm", SIAM Journal on Scientific Computing 26), as a small change of w alone does not show that it has
+converged.
 
 **Always feasible.** All in cash (w = 0) satisfies every limit but turnover, so what the iteration leaves above a limit
 is removed by shrinking weights towards 0. Where the weights held before the trade cannot be brought within the other
@@ -43,13 +45,13 @@ def project(
     _check(target, limits, sectors, held)
     before = np.zeros(target.shape) if held is None else held
     found = np.empty(target.shape)
-    problem = _plain(before), bounds(limits), numbered(len(target), sectors)
+    problem = _plain(before), bounds(limits), _numbered(len(target), limits, sectors)
     return target if kernels.project(_plain(target), problem, found) else found
 
 
 def violation(weights: Floats, limits: LimitSettings, sectors: Sectors | None = None) -> float:
     """By how much the worst limit, turnover aside, is exceeded; 0 where all hold."""
-    return kernels.violation(_plain(weights), bounds(limits), numbered(len(weights), sectors))
+    return kernels.violation(_plain(weights), bounds(limits), _numbered(len(weights), limits, sectors))
 
 
 def l1_ball(weights: Floats, radius: float) -> Floats:
@@ -75,6 +77,10 @@ def numbered(names: int, sectors: Sectors | None) -> Sectors:
         return np.full(names, -1)
     found, numbers = np.unique(sectors, return_inverse=True)
     return np.where(sectors < 0, -1, numbers - int((found < 0).sum()))
+
+
+def _numbered(names: int, limits: LimitSettings, sectors: Sectors | None) -> Sectors:
+    return numbered(names, None if limits.sector_max is None else sectors)
 
 
 def _plain(weights: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """An account with every friction and limit: the engine's loop over rebalancings, one pure step each.
 
-`engine.run_account` knows one rate for all trades and one fee for all shorts, and is about twenty times as fast; it
-stays what studies use by default. Where both can do the same they agree to rounding, which a test asserts.
+`engine.run_account` knows one rate for all trades and one fee for all shorts, and is about ten times as fast; it stays
+what studies use by default. Where both can do the same they agree to rounding, which a test asserts.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from alfred.backtest.contracts import Account
 from alfred.backtest.engine import Rows, check_rows, check_weights
 from alfred.backtest.limits import project
 from alfred.backtest.settings import FrictionSettings, LimitSettings
-from alfred.backtest.step import Market, State, hold, trade
+from alfred.backtest.step import Market, Period, State, hold, trade
 from alfred.core.contracts import Bars, Floats
 from alfred.core.errors import DataError
 
@@ -91,31 +91,46 @@ def run_realistic(bars: Bars, weights: Floats, rows: Rows, reality: Reality) -> 
     return run_decided(bars, rows, reality, lambda done, _held: weights[done])
 
 
-def run_decided(bars: Bars, rows: Rows, reality: Reality, decide: Decide) -> RealisticAccount:
+def run_decided(
+    bars: Bars, rows: Rows, reality: Reality, decide: Decide, *, decided: Rows | None = None
+) -> RealisticAccount:
     """As `run_realistic`, with targets that are asked for one rebalancing at a time.
 
     Args:
         bars, rows, reality: as there.
-        decide: is called once at each rebalancing until the last, or until the account is ruined. What it is told are
-            shares of the account's worth at the prices of the fill, where there is no quote at the last ones.
+        decide: is called once at each rebalancing until the last, or until the account is ruined.
+        decided: (R,) rows at whose close it decides, none after its fill nor before the fill of the one before. It is
+            told what the trade before left, at the prices of that close: dividends, interest and fees since are not
+            counted, delistings are. By default it is told the account at the fill itself, a price that a decision of
+            the day before could not know.
 
     Raises:
-        DataError: as `run_realistic`; what `decide` gives is held to the same rules.
+        DataError: as `run_realistic`, what `decide` gives being held to the same rules; or a decision has no such row.
     """
     frictions, conditions = reality.frictions, reality.conditions
     check_rows(bars, rows)
+    if decided is not None and (
+        decided.shape != rows.shape or (decided > rows).any() or (decided[1:] < rows[:-1]).any()
+    ):
+        raise DataError(f"{len(rows)} fills need as many rows of decisions, each between the fill before and its own.")
     conditions.check(bars, frictions)
     names, first, last = len(bars.symbols), int(rows[0]), len(bars.dates) - 1
     state, value = State(frictions.capital_usd, np.zeros(names), np.ones(names)), np.zeros(last - first + 1)
     lines: list[tuple[float, ...]] = []
     undone, after = np.zeros((len(rows), names)), np.zeros((len(rows), names))
     ruined: int | None = None
+    bought = state
     for done, (row, end) in enumerate(pairwise([*rows.tolist(), last])):
         market, borrow = market_at(bars, row, frictions, conditions)
-        wanted = decide(done, state.held / state.worth)
+        known = state
+        if decided is not None and done:
+            known = _moved(
+                bought, period_at(bars, (int(rows[done - 1]), int(decided[done])), frictions, conditions, borrow)
+            )
+        wanted = decide(done, known.held / known.worth if known.worth > 0.0 else np.zeros(names))
         check_weights(bars, wanted[None], rows[done : done + 1])
         fill = trade(state, allowed(wanted, state, market, reality), market)
-        worth, traded = fill.state.worth, float(np.abs(fill.orders).sum())
+        bought, worth, traded = fill.state, fill.state.worth, float(np.abs(fill.orders).sum())
         costs = [float(part.sum()) for part in fill.costs]
         undone[done] = fill.undone
         if worth <= 0.0:
@@ -155,6 +170,13 @@ def run_decided(bars: Bars, rows: Rows, reality: Reality, decide: Decide) -> Rea
         undone=undone[: len(lines)],
         weights=after[: len(lines)],
     )
+
+
+def _moved(state: State, period: Period) -> State:
+    """What only prices and delistings make of a state."""
+    nothing = np.zeros_like(period.credit)
+    free = period._replace(dividends=None, credit=nothing, debit=nothing, borrow=np.zeros_like(period.borrow))
+    return hold(state, free).state
 
 
 def allowed(target: Floats, state: State, market: Market, reality: Reality) -> Floats:

@@ -1,5 +1,6 @@
 """Commands of the model store: `alfred models list | show | promote | prune | forecast | import`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import err, out
+from alfred.cli.studies import Overrides
 from alfred.core.home import home
 from alfred.core.storage import write_whole
 
@@ -170,11 +172,9 @@ def forecast(
         write_whole(csv, rows.write_csv())
         err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
     about = stored.about
-    table = Table(
-        box=None,
-        title=f"{about.label} {about.horizon_quarters} quarter(s) after {rows['as_of'][0]}, by {about.analyst}",
-        title_justify="left",
-    )
+    ahead = f"{about.label} {about.horizon_quarters} quarter(s) after {rows['as_of'][0]}"
+    out.print(f"{ahead}, by {about.analyst}:", markup=False, soft_wrap=True)
+    table = Table(box=None)
     table.add_column("symbol")
     for column in ("forecast", f"{rows['level'][0]:.0%} interval", "chance of a rise"):
         table.add_column(column, justify="right")
@@ -182,6 +182,54 @@ def forecast(
         span = f"{row['lower']:+.3f} to {row['upper']:+.3f}"
         table.add_row(escape(row["symbol"]), f"{row['mean']:+.4f}", span, f"{row['prob_up']:.0%}")
     out.print(table)
+
+
+@models.command("import")
+def import_all(
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="The store, such as mongodb://host/database. With a password, put it into ALFRED_MONGODB_URI instead."
+        ),
+    ] = "",
+    study: Annotated[
+        Path, typer.Option(help="A study's TOML file: data, columns and periods to take the weights up on.")
+    ] = Path("study.toml"),
+    overrides: Overrides = None,
+) -> None:
+    """Bring networks' weights from MongoDB's GridFS into the model store, each once. docs/models.md has the layout.
+
+    A file that is not the network it claims to be, or holds anything but weights, is refused and never run. Imported
+    models are not judged: nobody knows which quarters they were trained on. It needs the extra `mongodb`.
+
+    alfred models import mongodb://localhost/alfred --study study.toml
+    """
+    from alfred.core.errors import ConfigError
+    from alfred.experiments.importing import import_models
+    from alfred.experiments.mongodb import URI_VARIABLE, has_password, place_of, read_gridfs
+    from alfred.experiments.study import load_study
+
+    told = os.environ.get(URI_VARIABLE, "")
+    if bool(told) == bool(address):
+        raise ConfigError(f"name the store once, as mongodb://host/database or in the variable {URI_VARIABLE}.")
+    place, _ = place_of(address or told)
+    if address and has_password(address):
+        raise ConfigError(
+            f"{place} was given with a password or options, which every user of this machine can see on a command "
+            f"line; put the whole address into the variable {URI_VARIABLE}."
+        )
+    plan = load_study(study, overrides or ())
+    new = before = refused = 0
+    for one in import_models(read_gridfs(address or told), place, plan, home()):
+        if one.refused:
+            refused += 1
+            err.print(f"[yellow]{escape(one.file)}: {escape(one.refused)}[/]", soft_wrap=True)
+            continue
+        new, before = new + (not one.before), before + one.before
+        out.print(f"{one.file}: {one.model}{', there before' if one.before else ''}", markup=False, soft_wrap=True)
+    out.print(f"{new} imported, {before} there before, {refused} refused.")
+    if refused:
+        raise typer.Exit(1)
 
 
 def _table(found: "Sequence[StoredModel]") -> Table:

@@ -132,7 +132,7 @@ class Managing:
         return fitted
 
     def _before(self, stop: int) -> Scene:
-        return self.scene.span(0, stop)
+        return self.scene.before(stop)
 
     def _settings(self) -> dict[str, Any]:
         return self.settings.model_dump(mode="json", exclude={"policies", "seeds", "analysts"})

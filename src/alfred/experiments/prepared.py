@@ -96,11 +96,16 @@ def prepare(study: Study, home: Home, inputs: Inputs | None = None) -> Prepared:
         inputs: what `read_inputs` gave, where it was read before.
     """
     inputs = inputs or read_inputs(study, home)
-    usable = inputs.market.levels_usable
+    usable, baskets = inputs.market.levels_usable, inputs.baskets
     settings = study.panel.model_dump(mode="json")
     panel, resumed = Stages(home.stages).run(
         "panel",
-        {"data": inputs.digest, "settings": settings, "levels_usable": usable},
+        {
+            "data": inputs.digest,
+            "names": sorted({*baskets.training, *baskets.evaluation}),  # the digest of prices is that of all names
+            "settings": settings,
+            "levels_usable": usable,
+        },
         lambda folder: _build(inputs.tables, study, usable, folder),
         Panel.load,
     )

@@ -28,7 +28,15 @@ from alfred.core.settings import suggestion
 from alfred.core.storage import write_whole
 from alfred.experiments.aliases import aliases_of
 from alfred.experiments.record import RunRecord, load_record
-from alfred.experiments.stored import MANIFEST, StoredAnalyst, manifest_of, parse_manifest, read_stored, size_of
+from alfred.experiments.stored import (
+    MANIFEST,
+    Manifest,
+    StoredAnalyst,
+    manifest_of,
+    parse_manifest,
+    read_stored,
+    size_of,
+)
 from alfred.experiments.tracking import Tracking, tracking
 from alfred.experiments.trials import LONGEST_TAG
 
@@ -37,7 +45,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 RUNS, MODELS = "alfred/runs/", "models.json"
-MODEL_TAG, STORED, REMOVING = "alfred.model.", "alfred.stored", "removing"
+MODEL_TAG, STORED, REMOVING, IMPORTED = "alfred.model.", "alfred.stored", "removing", "imported"
 RUN = re.compile(r"[a-z0-9][A-Za-z0-9_-]*")
 PLACE = re.compile(r"models/\d{3}-[A-Za-z0-9._-]+")
 _SILENT = Silent()
@@ -170,24 +178,35 @@ def _upload(store: Tracking, run: "Run", home: Home, folder: Path) -> list[str]:
             except DataError:
                 lost.append(f"{row['analyst']}, seed {row['seed']}")
                 continue
-            about, content = manifest.about, (stage / MANIFEST).read_bytes()
-            place = f"models/{at:03d}-{re.sub('[^A-Za-z0-9._-]', '-', row['analyst'])}-seed{row['seed']}"
-            for path in [*(one.path for one in manifest.files), MANIFEST]:
-                within = Path(place, path).parent.as_posix()
-                client.log_artifact(run.info.run_id, str(stage / path), within)
-            listed = {
-                "analyst": row["analyst"],
-                "seed": row["seed"],
-                "label": about.label,
-                "horizon_quarters": about.horizon_quarters,
-                "quarters": about.quarters,
-                "train_last": about.train_last,
-                "size": size_of(manifest),
-                "sha256": hashlib.sha256(content).hexdigest(),
-                "place": place,
-            }
-            client.set_tag(run.info.run_id, tag, json.dumps(listed))
+            send_model(client, run.info.run_id, at, stage, manifest)
     return lost
+
+
+def send_model(client: "MlflowClient", number: str, at: int, stage: Path, manifest: Manifest) -> None:
+    """Send a model's files, and list it once they are there.
+
+    Args:
+        client: MLflow's.
+        number: of its run.
+        at: place among the run's models.
+        stage, manifest: its folder, as `write_stored` left it.
+    """
+    about, content = manifest.about, (stage / MANIFEST).read_bytes()
+    place = f"models/{at:03d}-{re.sub('[^A-Za-z0-9._-]', '-', about.analyst)}-seed{about.seed}"
+    for path in [*(one.path for one in manifest.files), MANIFEST]:
+        client.log_artifact(number, str(stage / path), Path(place, path).parent.as_posix())
+    listed = {
+        "analyst": about.analyst,
+        "seed": about.seed,
+        "label": about.label,
+        "horizon_quarters": about.horizon_quarters,
+        "quarters": about.quarters,
+        "train_last": about.train_last,
+        "size": size_of(manifest),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "place": place,
+    }
+    client.set_tag(number, f"{MODEL_TAG}{at:03d}", json.dumps(listed))
 
 
 def stored_models(home: Home, family: str = "") -> tuple[StoredModel, ...]:
@@ -205,8 +224,9 @@ def stored_models(home: Home, family: str = "") -> tuple[StoredModel, ...]:
     store = tracking(home)
     found = [run for run in runs_of(store, family) if run.info.lifecycle_stage != "deleted"]
     aliases = aliases_of(store)
-    models = [model for run in reversed(found) for model in _models(run, aliases)]
-    return tuple(models)
+    # What two machines stored at once is one model.
+    models = {model.name: model for run in reversed(found) for model in _models(run, aliases)}
+    return tuple(models.values())
 
 
 def runs_of(store: Tracking, family: str = "") -> "list[Run]":
@@ -227,7 +247,7 @@ def records_elsewhere(home: Home) -> list[Path]:
         store = tracking(home)
         for run in runs_of(store) if store.holds_files else ():
             name, own = run.data.tags.get("alfred.run", ""), run.info.lifecycle_stage != "deleted"
-            if not RUN.fullmatch(name) or not own or STORED not in run.data.tags:
+            if not RUN.fullmatch(name) or not own or run.data.tags.get(STORED, IMPORTED) == IMPORTED:
                 continue
             if not (kept / name / "run.json").exists() and not (home.runs / name / "run.json").exists():
                 with store.asked() as client, tempfile.TemporaryDirectory(prefix="alfred-run-") as scratch:

@@ -126,18 +126,22 @@ class BatchedAccounts:
         self._told, self._paid_out = (torch.tensor(part, device=self.device) for part in self._known)
         self._encoded = torch.tensor(self.encoder.tables(scene), device=self.device)
         self._mask = torch.tensor(scene.mask, device=self.device)
+        self._open = torch.tensor(self.course.most > 0.0, device=self.device)
         self._mark = torch.tensor(self.course.mark, device=self.device)
         sectors = numbered(self.names, scene.reality.conditions.sectors)
         self._sectors = torch.tensor(sectors, device=self.device)
         self._tables: _account.Tables | None = None
 
     def start(self, at: Tensor, weights: Tensor | None = None) -> Accounts:
-        """Accounts with the initial capital before (B,) decisions `at`, in cash or at (B, S) weights, free of costs."""
+        """Accounts with the initial capital before (B,) decisions `at`, in cash or at (B, S) weights, free of costs.
+
+        Weights of names that may not be held or cannot be traded at that fill are cash instead.
+        """
         at = at.to(self.device, torch.int64)
         capital = torch.full((len(at),), self._capital, dtype=torch.float64, device=self.device)
         held = torch.zeros((len(at), self.names), dtype=torch.float64, device=self.device)
         if weights is not None:
-            held = torch.where(self._mask[at], weights.to(self.device, torch.float64), 0.0)
+            held = torch.where(self._mask[at] & self._open[at], weights.to(self.device, torch.float64), 0.0)
         values = held * capital[:, None]
         return Accounts(
             at=at,
@@ -153,9 +157,9 @@ class BatchedAccounts:
         return self._mask[accounts.at.clamp(max=self.decisions - 1)]
 
     def observe(self, accounts: Accounts) -> Tensor:
-        """(B, S, K) float32 as `Encoder` gives it, differentiable in the weights held; features of D are those before.
+        """(B, S, K) float32 as `Encoder` gives it, differentiable in the weights held.
 
-        After the last period there is no decision: only the weights are new then.
+        After the last period there is no decision; the features are then those of the last, the weights are new.
         """
         table = self._encoded[accounts.at.clamp(max=self.decisions - 1)]
         held = accounts.held.clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT)

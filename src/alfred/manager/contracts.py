@@ -185,6 +185,20 @@ class Scene:
             ),
         )
 
+    def before(self, stop: int) -> Self:
+        """What decision `stop` may learn from: the decisions before it, the last period ended at its own close.
+
+        `span(0, stop)` ends with the fill of decision `stop`, which may come after its close and is not known to it.
+        """
+        end = int(self.decided[stop])
+        part = self.span(0, int(np.searchsorted(self.rows[:stop], end)))
+        return replace(
+            part,
+            rows=np.append(part.rows[:-1], end),
+            bars=_until(self.bars, end + 1),
+            reality=replace(self.reality, conditions=self.reality.conditions.until(end + 1)),
+        )
+
 
 @dataclass(frozen=True)
 class PolicyDescription:

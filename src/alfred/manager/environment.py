@@ -4,7 +4,8 @@ Observation, action, reward and episode are described in `docs/manager.md`; `bat
 many accounts at once.
 """
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import numpy as np
 
@@ -72,7 +73,14 @@ class PortfolioEnv(gymnasium.Env[Singles, Singles]):
         bound = max(CLIP, LARGEST_WEIGHT)
         self.observation_space = Box(-bound, bound, self._encoded.shape[1:], np.float32)
         self.action_space = Box(-1.0, 1.0, (scene.mask.shape[1],), np.float32)
-        self._account, self._over = SingleAccount(self.course, told(self.course, scene.decided)), True
+        self._told = told(self.course, scene.decided)
+        self._account, self._over = SingleAccount(self.course, self._told), True
+
+    def twin(self) -> Self:
+        """Another account of its own on the same tables, as a vector of environments needs."""
+        other = copy.copy(self)
+        other._account, other._over, other._np_random = SingleAccount(self.course, self._told), True, None
+        return other
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

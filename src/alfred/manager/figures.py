@@ -41,7 +41,7 @@ class PolicyFigures:
             cash beside it, in a proportion found afterwards.
         drawdown, deepest: largest fall from a peak, and that of the worst seed; negative.
         turnover: a year.
-        costs: of trading and borrowing, in units of the initial capital a year.
+        costs: of trading and of shorts, as a share of the account a year.
         gross, net, cash: mean of the weights after trades, in shares of the account.
         beta: to the index, by the betas known at each decision.
         names: mean number of positions.
@@ -136,7 +136,7 @@ def figures(
         drawdown=float(np.mean(falls)),
         deepest=min(falls),
         turnover=float(np.mean([track.turnover.sum() for track in tracks])) / years,
-        costs=float(np.mean([track.costs.sum() + track.borrow for track in tracks])) / years,
+        costs=float(np.mean([_costs(track, scene) for track in tracks])) / years,
         gross=float(np.abs(weights).sum(axis=2).mean()),
         net=net,
         cash=1.0 - net,
@@ -235,6 +235,13 @@ def _scaled(daily: Floats, times: float, rate: Floats, scene: Scene) -> Floats:
 
 def _drawdown(track: Track) -> float:
     return float((track.value / np.maximum(np.maximum.accumulate(track.value), 1.0) - 1.0).min())
+
+
+def _costs(track: Track, scene: Scene) -> float:
+    """Sum of what trades cost, each as a share of the account before it, and of fees in shares of its mean."""
+    paid, after = track.costs.sum(axis=1), track.value[scene.rows[:-1] - scene.rows[0]]
+    before = np.where(after + paid > 0.0, after + paid, np.inf)
+    return float((paid / before).sum() + track.borrow / track.value.mean())
 
 
 def _beta(scene: Scene, weights: Floats) -> float | None:

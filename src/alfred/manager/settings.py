@@ -5,10 +5,12 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from alfred.backtest.settings import REALISTIC, FrictionSettings, LimitSettings
-from alfred.core.plugins import plugin
-from alfred.core.settings import Settings
+from alfred.core.plugins import plugin_names
+from alfred.core.settings import Settings, suggestion
 
 POLICIES = "alfred.manager.policies"
+RULES = ("cash", "equal-weight", "buy-and-hold", "inverse-volatility", "top-decile", "magnitude-choice")
+"""Rules that need nothing but the core and no time; others, and the policies that learn, are asked for by name."""
 LONG_ONLY = LimitSettings(long_only=True, gross_max=1.0)
 """All weights at least 0 and together at most the account: no shorts, no borrowing."""
 
@@ -74,7 +76,7 @@ class ManagerSettings(Settings):
         learning: how.
     """
 
-    policies: tuple[str, ...] = ("equal-weight",)
+    policies: tuple[str, ...] = RULES
     analysts: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
     rebalance: Literal["quarterly", "monthly"] = "quarterly"
@@ -92,8 +94,11 @@ class ManagerSettings(Settings):
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         names = tuple(name.replace("_", "-") for name in value)
+        there = plugin_names(POLICIES)
         for name in names:
-            plugin(POLICIES, name)
+            # Not imported here: a study names policies that its run has no use for.
+            if name.replace("-", "_") not in there:
+                raise ValueError(f"there is no {name!r} among the policies; {suggestion(name, there)}")
             if names.count(name) > 1:
                 raise ValueError(f"the policy {name} is named twice")
         return names

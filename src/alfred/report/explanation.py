@@ -1,42 +1,24 @@
 """The page of an explanation: what moves an analyst's forecasts, over all, by date and by name."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import polars as pl
-from markupsafe import Markup
 
-from alfred.core.storage import write_whole
-from alfred.core.version import __version__
 from alfred.experiments.explaining import Explanation, load_explanation
 from alfred.report.format import COUNT, PERCENT, NumberStyle, significant
 from alfred.report.palette import HUES, Series
-from alfred.report.plot import Json, Plot, axis, layout, plain, safe_json
+from alfred.report.plot import Json, Plot, axis, layout, plain
+from alfred.report.sheet import Part, Sheet, write_sheet
 from alfred.report.table import Cell, Column, Table
 
 FILE = "explanation.html"
 BARS, LINES, NAMED, TOLD, FORECASTS = 25, 6, 6, 5, 100
 """Most columns in a plot, groups over time, groups beside names, columns told of a forecast, and forecasts told."""
+LETTERS = 18
+"""Of a name beside a bar, on a narrow screen."""
 VALUE = NumberStyle(5)
 CHANGE = NumberStyle(5, signed=True)
 TURN = NumberStyle(2, signed=True)
-_TEMPLATES = Path(__file__).parent / "templates"
-
-
-@dataclass(frozen=True)
-class ExplanationPage:
-    """What the template draws."""
-
-    about: Explanation
-    headline: str
-    facts: tuple[tuple[str, str], ...]
-    warnings: tuple[str, ...]
-    plots: tuple[Plot, ...]
-    columns: Table
-    groups: Table
-    names: Table
-    forecasts: Table
 
 
 def write_explanation(folder: Path) -> Path:
@@ -45,57 +27,44 @@ def write_explanation(folder: Path) -> Path:
     Raises:
         DataError: the folder holds no explanation.
     """
-    path = folder / FILE
-    write_whole(path, render(folder))
-    return path
+    return write_sheet(folder / FILE, explanation_sheet(folder))
 
 
-def render(folder: Path) -> str:
-    """The page as one HTML text that needs nothing else.
+def explanation_sheet(folder: Path) -> Sheet:
+    """The page of an explanation.
 
     Raises:
         DataError: the folder holds no explanation.
     """
-    from plotly.offline import get_plotlyjs
-
-    page = _page(folder)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["breakable"] = str
-    environment.filters["count"] = COUNT.text
-    return environment.get_template("explanation.html.jinja").render(
-        page=page,
-        version=__version__,
-        css=_trusted((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        js=_trusted((_TEMPLATES / "report.js").read_text(encoding="utf-8")),
-        plotly=_trusted(str(get_plotlyjs())),
-        figures=_trusted(safe_json({plot.key: plot.payload() for plot in page.plots})),
-    )
-
-
-def _page(folder: Path) -> ExplanationPage:
     about = load_explanation(folder)
     columns, groups, dates, names, values = (
         pl.read_parquet(folder / f"{name}.parquet", glob=False)
         for name in ("columns", "groups", "dates", "names", "values")
     )
-    largest = groups["group"].head(LINES).to_list()
-    plots = [_bars(columns, about), _group_bars(groups)]
-    if dates["as_of"].n_unique() > 1:
-        plots.append(_lines(dates, largest))
-    return ExplanationPage(
-        about,
-        _headline(about, columns),
-        _facts(about),
-        _warnings(about, columns),
-        tuple(plots),
-        _column_table(columns),
-        _group_table(groups),
-        _name_table(names, groups["group"].head(NAMED).to_list()),
-        _forecast_table(values),
-    )
+    over_time = _lines(dates, groups["group"].head(LINES).to_list())
+    return Sheet(
+        title=f"{about.analyst} explained: Alfred",
+        headline=_headline(about, columns),
+        warnings=_warnings(about, columns),
+        imprint=f"Run {about.run}, {about.analyst}, seed {about.seed}",
+        parts=(
+            Part("about", "About", "What was explained", facts=_facts(about)),
+            Part(
+                "columns", "Columns", "What moves the forecasts",
+                plots=(_bars(columns, about),), tables=(_column_table(columns),),
+            ),
+            Part(
+                "groups", "Groups", "Columns that say the same",
+                plots=(_group_bars(groups),), tables=(_group_table(groups),),
+            ),
+            Part(
+                "parts", "Dates and names", "By date and by name",
+                plots=(over_time,) if dates["as_of"].n_unique() > 1 else (),
+                tables=(_name_table(names, groups["group"].head(NAMED).to_list()),),
+            ),
+            Part("forecasts", "Forecasts", "Forecast by forecast", tables=(_forecast_table(values),)),
+        ),
+    )  # fmt: skip
 
 
 def _headline(about: Explanation, columns: pl.DataFrame) -> str:
@@ -114,7 +83,10 @@ def _facts(about: Explanation) -> tuple[tuple[str, str], ...]:
     exact = "exact" if not about.noise else f"standard error {PERCENT.text(about.noise)} of the mean absolute value"
     control = "none"
     if about.shuffles:
-        control = f"{about.shuffles} shuffles of the {about.control_kind}; noise shows one above {about.chance:.0%}"
+        control = (
+            f"{about.shuffles} shuffles of the {about.control_kind}; noise alone shows one above in {about.chance:.0%} "
+            "of cases"
+        )
     return (
         ("Run", about.run),
         ("Forecasts", f"{COUNT.text(about.rows)} of {COUNT.text(about.of_rows)} test forecasts of {about.target}"),
@@ -205,13 +177,19 @@ def _bar(names: list[str], shown: pl.DataFrame, colours: list[str]) -> Json:
 def _upright(  # noqa: PLR0917 - a plot's words, and what it draws
     key: str, title: str, caption: str, label: str, data: list[Json], names: list[str]
 ) -> Plot:
-    y = axis("", {"autorange": "reversed", "showgrid": False, "tickfont": {"color": "@ink"}})
+    ticks = {"tickmode": "array", "tickvals": names, "ticktext": names, "tickfont": {"color": "@ink"}}
+    y = axis("", {"autorange": "reversed", "showgrid": False, **ticks})
     x = axis("mean |value|", {"rangemode": "tozero", "nticks": 7})
     height = 90 + 22 * max(3, len(names))
     return Plot(
         key, title, caption, label, data, layout(x, y, {"bargap": 0.35}), height=height, phone_height=height,
-        phone={"font.size": 10, "xaxis.nticks": 4},
+        phone={"font.size": 9.5, "xaxis.nticks": 3, "yaxis.ticktext": [_short(name) for name in names]},
     )  # fmt: skip
+
+
+def _short(name: str) -> str:
+    """A name for the axis of a narrow screen."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def _lines(dates: pl.DataFrame, largest: list[str]) -> Plot:
@@ -320,7 +298,3 @@ def _forecast_table(values: pl.DataFrame) -> Table:
         heads,
         tuple(rows),
     )
-
-
-def _trusted(text: str) -> Markup:
-    return Markup(text)  # noqa: S704 - this package's own files and JSON of `safe_json`; the rest is escaped

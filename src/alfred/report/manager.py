@@ -277,7 +277,7 @@ def _exposure(record: ManagerRecord) -> Table:
         Column("Policy"), Column("Names", numeric=True), Column("Gross", numeric=True), Column("Net", numeric=True),
         Column("Cash", numeric=True), Column("Beta", numeric=True, title="by the betas known at each decision"),
         Column("Turnover p.a.", numeric=True, title="traded value over account value; buying 100% counts 1"),
-        Column("Costs p.a.", numeric=True, title="in units of the initial capital"),
+        Column("Costs p.a.", numeric=True, title="of trades and shorts, as a share of the account"),
     )  # fmt: skip
     rows = tuple(
         (

@@ -1,0 +1,55 @@
+"""Every command in the documentation is one that the program takes, with options and values that it knows."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from typer.main import get_command
+
+from alfred.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+LINE = re.compile(r"^\$ (alfred .+)$", re.MULTILINE)
+INLINE = re.compile(r"`(alfred [^`]+)`")
+PLACEHOLDER = re.compile(r"\.\.\.|\b[A-Z]{3,}\b|[|<>]|…")
+"""`alfred report RUN` and `alfred data fetch | status` tell of commands rather than give one."""
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        lines = [line.partition("  #")[0].strip() for line in LINE.findall(text)]
+        inline = [one.replace("\n", " ") for one in INLINE.findall(text)]
+        found += [(page.name, one) for one in dict.fromkeys([*lines, *inline]) if not PLACEHOLDER.search(one)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_the_program_knows_the_command(page: str, line: str) -> None:
+    words = shlex.split(line.partition(" > ")[0])[1:]
+    command: click.Command = get_command(app)
+    context = click.Context(command, info_name="alfred")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        inner = command.get_command(context, words[0])
+        assert inner is not None, f"{page}: there is no command {words[0]!r} in: {line}"
+        command, words = inner, words[1:]
+    if not words:
+        return
+    if isinstance(command, click.Group):
+        command.parse_args(click.Context(command), [*words, "doctor"])
+        return
+    try:
+        command.parse_args(click.Context(command, info_name=command.name), words)
+    except (click.NoSuchOption, click.BadParameter, click.BadOptionUsage) as error:
+        if not isinstance(error, click.MissingParameter):
+            pytest.fail(f"{page}: {line}: {error.format_message()}")
+    except click.exceptions.Exit:
+        pass
+
+
+def test_there_are_commands_to_test() -> None:
+    assert len(commands()) > 80
