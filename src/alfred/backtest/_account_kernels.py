@@ -108,7 +108,7 @@ def settle(
 ) -> tuple[float, float, float, Costs]:
     """Trade an account to weights of what is left after costs; its shares become those held after it.
 
-    Rows are told by number, not taken out: references to so many views would cost a tenth of a step to count.
+    Rows are told by number, not taken out: to count references to so many views would take 6% of a step.
 
     Args:
         which: row of shares and targets, and row of prices, largest orders and rates.
