@@ -151,7 +151,7 @@ def test_two_assets_get_their_kelly_weights():
     assert wanted.sum() < 0.95
     scene = told_the_law(np.concatenate([drawn(104, 6000), drawn(105, 100)]))
     # None is kept to judge: 1/N grows so nearly as fast that some thousand periods more could not tell it apart.
-    learning = LearningSettings(steps=150, batch=512, episode_periods=3, learning_rate=3e-3, valid_share=0.0)
+    learning = LearningSettings(steps=150, batch=1024, episode_periods=3, learning_rate=3e-3, valid_share=0.0)
     _, run, _ = learnt_on(gradient, scene, 6000, learning, 14)
     assert np.abs(run.targets.mean(axis=0) - wanted).max() < 0.05
     assert np.quantile(np.abs(run.targets - wanted), 0.9) < 0.05
