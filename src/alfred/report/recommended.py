@@ -7,7 +7,7 @@ from pathlib import Path
 from alfred.core.errors import AlfredError
 from alfred.core.home import Home, home
 from alfred.experiments import recommendations
-from alfred.experiments.recommendations import Entry
+from alfred.experiments.recommendations import Entry, Ledger
 from alfred.experiments.scoring import Score, scores
 from alfred.report.format import DASH, PERCENT, SIGNED_PERCENT, NumberStyle
 from alfred.report.table import Cell, Column, Table, measured
@@ -48,20 +48,23 @@ def ledger_section_of(place: Home, run: str = "") -> RecommendationSection:
     known, remarks = _scores(place, entries)
     for number, score in known.items():
         remarks += [f"Entry {number}: {remark}." for remark in score.remarks[:5]]
-    state = (
-        f"{len(found.faults)} faults: what follows was altered or damaged."
-        if found.faults
-        else f"All {len(found.entries)} entries of the ledger follow one another unchanged; the last has the hash "
-        f"{found.head[:16]}."
-        if found.entries
-        else ""
-    )
+    state = _state(found)
     return RecommendationSection(
         state,
         tuple(f"Entry {fault.number}: {fault.text}." for fault in found.faults),
         (*(f"{remark[:1].upper()}{remark[1:]}." for remark in found.remarks), *remarks),
         entry_table(entries, known) if entries else None,
     )
+
+
+def _state(found: Ledger) -> str:
+    faults, entries = len(found.faults), len(found.entries)
+    if faults:
+        return f"The ledger was altered or damaged: {faults} fault{'s' * (faults > 1)}, named below."
+    if not entries:
+        return ""
+    told = "The one entry of the ledger is" if entries == 1 else f"All {entries} entries of the ledger stand"
+    return f"{told} as written; the last has the hash {found.head[:16]}."
 
 
 def entry_table(entries: Sequence[Entry], known: Mapping[int, Score]) -> Table:
