@@ -122,7 +122,8 @@ def test_print_draws_every_plot_in_light_within_the_sheet(tab: chromium.Tab) -> 
         "addEventListener('beforeprint', () => {"
         "window.printed = { theme: document.documentElement.dataset.theme, marks: "
         "[...document.querySelectorAll('.canvas')].map(one => one.querySelectorAll('.main-svg path').length), inks: "
-        "[...document.querySelectorAll('.canvas .main-svg .xtick text')].map(one => getComputedStyle(one).fill) }; })"
+        "[...document.querySelectorAll('.canvas .main-svg .xtick text')].map(one => getComputedStyle(one).fill), "
+        "widths: [...document.querySelectorAll('.canvas .main-svg')].map(one => one.width.baseVal.value) }; })"
     )
     answer = tab.call("Page.printToPDF", printBackground=True)
     pdf = base64.b64decode(answer["data"])
@@ -133,6 +134,8 @@ def test_print_draws_every_plot_in_light_within_the_sheet(tab: chromium.Tab) -> 
     assert printed["theme"] == "light"
     assert len(printed["marks"]) == tab.value("document.querySelectorAll('.canvas').length")
     assert min(printed["marks"]) > 3
+    # A4 less a centimetre at each side is 718 pixels wide; what is wider is cut off at its right end.
+    assert max(printed["widths"]) <= 718
     red, green, blue = (int(themes()["light"]["soft"][at : at + 2], 16) for at in (1, 3, 5))
     assert set(printed["inks"]) == {f"rgb({red}, {green}, {blue})"}
     tab.until("document.documentElement.dataset.theme === 'dark'")
