@@ -2,6 +2,7 @@
 
     python benchmarks/manager.py             # 20 names, 66 quarters of 63 sessions
     python benchmarks/manager.py --names 400
+    python benchmarks/manager.py --training   # instead: how long the policies that learn take with default settings
 
 A step is one account's decision: targets within limits, orders with commission, spread, impact and partial fills, then
 a quarter with dividends in cash, interest, borrow fees and delistings. Prices are random walks, targets are random. The
@@ -25,9 +26,12 @@ from alfred.backtest.conditions import Conditions
 from alfred.backtest.realistic import Reality
 from alfred.backtest.settings import REALISTIC, LimitSettings
 from alfred.core.contracts import Bars
+from alfred.core.progress import Silent
 from alfred.manager.batched import BatchedAccounts
 from alfred.manager.contracts import Outlook, Scene
 from alfred.manager.environment import PortfolioEnv
+from alfred.manager.policies import gradient, ppo
+from alfred.manager.settings import ManagerSettings
 
 DECISIONS, SPAN, TURNS = 66, 63, 7
 LIMITS = {
@@ -178,15 +182,30 @@ def cases(names: int) -> dict[str, Callable[[], int]]:
     return found
 
 
+def print_training(names: int) -> None:
+    """Print what a training costs of each policy that learns, judged on the last quarter of the periods."""
+    market = scene(names, LIMITS["long-only, gross 1, a name's cap"])
+    print("| policy | names | steps | seconds | of processor time |\n| --- | --- | --- | --- | --- |")
+    for policy in (gradient, ppo):
+        began, worked = time.perf_counter(), time.process_time()
+        record = policy.fit(market, ManagerSettings(), 0, Silent()).record
+        print(f"| {policy.NAME} | {names} | {record.steps:,} | {time.perf_counter() - began:.0f} | "
+              f"{time.process_time() - worked:.0f} |", flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", type=int, default=20)
     parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--training", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}, {os.cpu_count()} "
           f"cores, load {os.getloadavg()[0]:.1f}; {given.names} names.\n")  # fmt: skip
+    if given.training:
+        print_training(given.names)
+        return
     runs = cases(given.names)
     for run in runs.values():
         run()

@@ -27,7 +27,8 @@ import postgres
 from sweep_places import children, environment_of, ray_cluster, sweep_program, tracking_server
 
 from alfred.core.home import Home
-from alfred.experiments.sweeps.drive import Judgement, points, ranked, trials_of
+from alfred.experiments.store import fetch, stored_models
+from alfred.experiments.sweeps.drive import points, ranked, trials_of
 from alfred.experiments.sweeps.queue import Queue, Row
 from alfred.experiments.sweeps.settings import Sweep, load_sweep
 from alfred.experiments.sweeps.trial import Bench
@@ -80,6 +81,7 @@ def main() -> None:
     asked.add_argument("--times", type=int, default=20)
     asked.add_argument("--epochs", type=int, default=40)
     asked.add_argument("--folds", type=int, default=2)
+    asked.add_argument("--pause", type=float, default=12.0, help="seconds between kills, at most")
     asked.add_argument("--seed", type=int, default=0)
     told = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="alfred-sweep-") as name:
@@ -149,23 +151,28 @@ def kills(file: Path, sweep: Sweep, folder: Path, server: postgres.Postgres, tol
     """Kill one of a worker, the driver and the tracking server, again and again, over as many sweeps as it takes."""
     done, chance = Counter[str](), random.Random(told.seed)
     for turn in itertools.count():
-        done += one_sweep_of_kills(file, sweep, (folder, turn, server), chance, told.times - done.total())
+        most = argparse.Namespace(times=told.times - done.total(), pause=told.pause)
+        done += one_sweep_of_kills(file, sweep, (folder, turn, server), chance, most)
         if done.total() >= told.times:
             break
     print(f"{done.total()} kills in {turn + 1} sweeps: {dict(done)}")
 
 
 def one_sweep_of_kills(
-    file: Path, sweep: Sweep, place: tuple[Path, int, postgres.Postgres], chance: random.Random, most: int
+    file: Path,
+    sweep: Sweep,
+    place: tuple[Path, int, postgres.Postgres],
+    chance: random.Random,
+    told: argparse.Namespace,
 ) -> Counter[str]:
     """Kill until the sweep is done, at most so often; whom how often."""
     folder, turn, server = place
     home, database, done = fresh(folder, f"home-{turn}"), server.database(), Counter[str]()
     queue = Queue(database, 60.0)
     with tracking_server(server.database(), folder / f"mlflow-{turn}") as tracking:
-        told = environment_of(home, ALFRED_SWEEP_STORAGE=database, ALFRED_TRACKING_URI=tracking.url)
-        driver = sweep_program(file, "--workers", "2", environment=told)
-        while done.total() < most and not ended_within(driver, chance.uniform(0.5, 12.0)):
+        environment = environment_of(home, ALFRED_SWEEP_STORAGE=database, ALFRED_TRACKING_URI=tracking.url)
+        driver = sweep_program(file, "--workers", "2", environment=environment)
+        while done.total() < told.times and not ended_within(driver, chance.uniform(0.5, told.pause)):
             whom = chance.choice(WHOM)
             if whom == "server":
                 tracking.kill()
@@ -174,7 +181,7 @@ def one_sweep_of_kills(
             elif whom == "driver":
                 driver.kill()
                 driver.communicate()
-                driver = sweep_program(file, "--workers", "2", environment=told)
+                driver = sweep_program(file, "--workers", "2", environment=environment)
             elif below := children(driver.pid):
                 os.kill(chance.choice(below), signal.SIGKILL)
             else:
@@ -221,7 +228,12 @@ def check(sweep: Sweep, queue: Queue, home: Home) -> None:
     judged = json.loads(next(home.sweeps.glob("*/sweep.json")).read_text())
     if judged["number"] != ranked(sweep, rows)[0].number or len(list(home.runs.glob("*/run.json"))) != 1:
         wrong.append("the judgement is not that of the best")
-    Judgement(**judged)
+    stored = stored_models(home)
+    if len(stored) != 1 + len(sweep.base.seeds):  # the naive forecast, and the chosen network with each seed
+        wrong.append(f"{len(stored)} models are stored")
+    for model in stored:
+        fetch(home, model)  # raises where a file is not as its manifest says
+    print(f"{len(rows)} configurations, {len(counted)} trials, {len(stages)} stages, {len(stored)} stored models load")
     if wrong:
         sys.exit(f"WRONG: {wrong}")
 

@@ -33,7 +33,7 @@ print(f"{panel.values.shape} dates, symbols, columns; {np.isnan(panel.values).me
 
 # %% Learn on some names and years, forecast others
 names = panel.symbols
-# The intervals are calibrated on validation rows of 2007 to 2009, a storm, so that in the calm after it they are too wide.
+# The intervals are calibrated on rows of 2007 to 2009, a storm; in the calm after it they are too wide.
 train, valid, test = np.arange(40, 70), np.arange(71, 79), np.arange(80, len(panel.dates) - 1)
 maker = WindowMaker.fit(panel, train, names[:10], panel_settings, quarters=1)
 analyst = make_analyst(AnalystSpec(name="ridge"), TrainSettings(), seed=0)

@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,19 @@ def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_the_systems_error_whichever_library_noticed(tmp_path: Path) -> None:
+    def written(error: Exception) -> None:
+        with whole_folder(tmp_path / "stage"):
+            raise error
+
+    with pytest.raises(OSError, match="No space left on device") as full:
+        written(RuntimeError("parquet: underlying IO error: No space left on device (os error 28)"))
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "stage"))
+    with pytest.raises(RuntimeError, match="something else"):
+        written(RuntimeError("something else"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -109,9 +109,10 @@ def test_the_account_goes_on_when_the_policy_is_fitted_anew(learner: Learner, tm
     assert np.exp(growth(track, judged)[4]) == pytest.approx(grown, rel=1e-9)
 
 
-def test_nothing_after_a_date_moves_a_decision_before_it(learner: Learner, tmp_path: Path) -> None:
-    """The same past and three other futures: prices, forecasts, columns and masks."""
-    scene, at = toy(), 14
+@pytest.mark.parametrize("at", [13, 14])
+def test_nothing_after_a_date_moves_a_decision_before_it(learner: Learner, tmp_path: Path, at: int) -> None:
+    """The same past and three other futures: prices, forecasts, columns and masks. On 13 a new fit takes over."""
+    scene = toy()
     first = managed(scene, tmp_path / "a").tracks("leaning")
     for seed in (1, 2, 3):
         other, random = toy(seed=seed), np.random.default_rng(seed)
@@ -179,6 +180,18 @@ def test_liquid_names_are_the_upper_half_of_each_decision() -> None:
     assert (found.mask[:3] == [False, True, True, True, False]).all()
     assert found.mask[6].tolist() == [True, False, True, True, False]
     assert liquid(replace(scene, reality=replace(scene.reality, conditions=Conditions()))) is None
+
+
+def test_fewer_names_are_decided_about_by_what_was_learnt_from_all(learner: Learner, tmp_path: Path) -> None:
+    scene = toy()
+    whole = managed(scene, tmp_path)
+    first = whole.tracks("leaning")
+    learner.shown.clear()
+    narrow = replace(scene, mask=scene.mask & (np.arange(4) < 2))
+    second = replace(whole, scene=narrow, past=scene).tracks("leaning")
+    assert learner.shown == []
+    np.testing.assert_array_equal(second[0].targets[0, :2], first[0].targets[0, :2])
+    assert not second[0].targets[:, 2:].any()
 
 
 def test_too_few_decisions_are_refused(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import csv
 import errno
 import io
 import json
+import os
 import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -192,6 +194,7 @@ def test_a_configuration_of_another_sweep_is_not_run_again(home: Home, monkeypat
     assert [study.analysts[0].quarters for study in tried] == [4]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_fails_alone_and_can_be_tried_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = sweep_of(space={"analyst.quarters": [1, 2], "splits.min_train_quarters": [12, 79]})
     queue = queue_in(home)
@@ -248,6 +251,37 @@ def test_a_worker_that_cannot_go_on_puts_back_what_it_held(home: Home, monkeypat
     assert not list(home.stages.rglob("*.partial"))
     Worker.of(sweep.identity, home).work()
     assert [row.state for row in trials_of(queue, sweep)] == [FINISHED] * 2
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_really_full(home: Home, tmp_path: Path) -> None:
+    """A small file system is filled to the brim; once there is room, the sweep goes on."""
+    sweep = sweep_of(space={"analyst.quarters": [14, 15]}, workers={"lease_seconds": 2})
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        small = replace(home, root=disk / "home")
+        small.root.mkdir()
+        queue = queue_in(small)
+        begin(sweep, small, queue, Silent())
+        ballast = disk / "ballast"
+        free = os.statvfs(disk)
+        ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - (1 << 15)))
+        with pytest.raises(OSError, match=r"No space left on device|database or disk is full"):
+            Worker.of(sweep.identity, small).work()
+        assert not list(disk.rglob("*.partial"))
+        ballast.unlink()
+        Worker.of(sweep.identity, small).work()
+        # Where the queue lies on the full disk too, nothing could be put back, and the lease had to run out.
+        assert [(row.state, row.deaths <= 1) for row in trials_of(queue, sweep)] == [(FINISHED, True)] * 2
+        queue.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
 
 
 def test_tracking_that_is_away_delays_and_loses_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from toy import scene_of
 
+from alfred.core.contracts import Interval
 from alfred.core.errors import DataError
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.manager.contracts import PolicyDescription
 from alfred.manager.figures import annual_volatility, capacity, figures, regimes
-from alfred.manager.judgement import Resampling, by_simplicity, compare, recommended, verdict
+from alfred.manager.judgement import Comparison, Resampling, by_simplicity, compare, recommended, verdict
 from alfred.manager.policies.equal_weight import EqualWeight
 from alfred.manager.run import run_policy
 from alfred.manager.tracks import growth, periods_a_year, track_of
@@ -93,6 +94,15 @@ def test_holm_corrects_for_the_rules() -> None:
     chances = sorted((one.p_value, one.holm) for one in comparisons if one.policy == "gradient")
     assert chances[0][1] == pytest.approx(min(2 * chances[0][0], 1.0))
     assert chances[1][1] == pytest.approx(max(chances[1][0], chances[0][1]))
+
+
+def test_the_simplest_to_keep_is_corrected_for_all_pairs() -> None:
+    interval = Interval(0.01, 0.05)
+    clear = Comparison("inverse-volatility", "equal-weight", 0.03, interval, 0.03, 0.03, shown=True)
+    rest = [replace(clear, policy="gradient", rule=rule, p_value=0.5, holm=1.0, shown=False) for rule in POLICIES]
+    # 0.03 of one comparison, but one of seven.
+    assert recommended([clear, *rest], POLICIES) == "equal-weight"
+    assert recommended([replace(clear, p_value=0.001), *rest], POLICIES) == "inverse-volatility"
 
 
 def test_seeds_are_resampled_as_well_as_periods() -> None:

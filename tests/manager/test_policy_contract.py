@@ -16,7 +16,7 @@ from alfred.manager.settings import LONG_ONLY, POLICIES, LearningSettings, Manag
 
 NAMES, DECISIONS, LEARN = 12, 10, 6
 EVERY = pytest.mark.parametrize("name", plugin_names(POLICIES))
-SMALL = LearningSettings(width=8, layers=1, steps=4, batch=4, episode_periods=3)
+SMALL = LearningSettings(width=8, layers=1, steps=1, batch=4, episode_periods=3)
 LONG_SHORT = LimitSettings(gross_max=2.0, net_min=0.0, net_max=1.0, name_max=0.5)
 
 
@@ -42,8 +42,13 @@ def market(limits: LimitSettings = LONG_ONLY) -> Scene:
     return replace(scene, outlook=outlook, bars=Bars(scene.bars.dates, scene.bars.symbols, with_gaps, with_gaps))
 
 
-@cache
 def learnt(name: str, limits: LimitSettings = LONG_ONLY):
+    """A policy that learnt from the decisions before one; trained once for each limits."""
+    return _learnt(name, limits)
+
+
+@cache
+def _learnt(name: str, limits: LimitSettings):
     return plugin(POLICIES, name).fit(market(limits).before(LEARN), settings(limits), 0, Silent())
 
 
@@ -143,7 +148,9 @@ def test_names_in_another_order_get_the_same_weights(name):
 @pytest.mark.parametrize("at", [LEARN, DECISIONS - 2])
 def test_the_past_does_not_move_when_the_future_is_scrambled(name, at):
     other = scrambled(market(), at)
-    policy = plugin(POLICIES, name).fit(other.before(LEARN), settings(), 0, Silent())
+    # Trained again only where the scramble begins at once; later ones leave what is learnt from as it was.
+    again = at == LEARN
+    policy = plugin(POLICIES, name).fit(other.before(LEARN), settings(), 0, Silent()) if again else learnt(name)
     for now in range(at + 1):
         weights = held(market(), now)
         np.testing.assert_array_equal(

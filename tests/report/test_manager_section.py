@@ -100,7 +100,7 @@ def test_the_verdict_stands_before_the_figures(run: Path) -> None:
     assert "The simplest that none was shown to beat: 1/N." in section
     assert "Only &lt;3&gt; seeds." in section
     assert '<a href="#manager">Manager</a>' in text
-    assert "From the simplest on, cash aside: 1/N, top decile, gradient." in section
+    assert "cash aside: 1/N, top decile, gradient." in section
     for said in ("$100k", "$1bn", "$25m", "no edge", "Up market (20)", "Liquid half", "Shown to beat"):
         assert said in section
     assert record.figures[3].seeds == 10

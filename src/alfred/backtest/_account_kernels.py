@@ -13,14 +13,18 @@ from alfred.backtest._compiled import compiled
 from alfred.core.contracts import Floats
 
 Rows = NDArray[np.int64]
+Which = tuple[int, int]
+"""Row of the account, and row of its rebalancing."""
 Holding = tuple[float, Floats, Floats]
+"""Cash, (B, S) shares, (D, S) prices."""
+Kept = tuple[float, Floats, Floats]
 """Cash, (S,) shares, (S,) prices."""
 Rates = tuple[Floats, float, float, Floats, Floats, float]
-"""(S,) commission, its least in dollars, its most as a share, (S,) half spread, (S,) impact and its exponent."""
+"""(D, S) commission, its least in dollars, its most as a share, (D, S) half spread and impact, and its exponent."""
 Sessions = tuple[Floats, Floats, Floats, Floats, Floats, Rows, Floats]
 """(n, S) quotes and dividends (or no row), (n,) credit and debit, (S,) borrow fee, (S,) ends and their returns."""
 Wish = tuple[Floats, Floats, Rates]
-"""(S,) target weights, (S,) largest orders, and what orders cost."""
+"""(B, S) target weights, (D, S) largest orders, and what orders cost."""
 Costs = tuple[float, float, float]
 """Commission, half spread and impact in dollars."""
 Tables = tuple[Floats, tuple[Floats, ...]]
@@ -44,54 +48,48 @@ SMALL = 1e-12
 
 
 @compiled
-def _cost(size: float, name: int, rates: Rates) -> Costs:
+def _cost(size: float, row: int, name: int, rates: Rates) -> Costs:
     """Commission, half spread and impact of an order of so many dollars; all are 0 of an order of 0."""
     commission, minimum, maximum, half_spread, impact, exponent = rates
     grown = size * math.sqrt(size) if exponent == 0.5 else size ** (1.0 + exponent)
-    fee = min(max(commission[name] * size, minimum), maximum * size)
-    return fee, half_spread[name] * size, impact[name] * grown
-
-
-@compiled
-def _marginal(size: float, name: int, rates: Rates) -> float:
-    """Cost of one dollar more."""
-    commission, minimum, maximum, half_spread, impact, exponent = rates
-    fee = commission[name] * size
-    rate = commission[name] if fee >= minimum else 0.0
-    if maximum * size <= max(fee, minimum):
-        rate = min(maximum, 1.0)
-    grown = math.sqrt(size) if exponent == 0.5 else size**exponent
-    return float(rate + half_spread[name] + (1.0 + exponent) * impact[name] * grown)
+    fee = min(max(commission[row, name] * size, minimum), maximum * size)
+    return fee, half_spread[row, name] * size, impact[row, name] * grown
 
 
 @compiled
 def costs_by_name(orders: Floats, rates: Rates) -> Floats:
-    """(3, S) commission, half spread and impact of (S,) orders in dollars."""
+    """(3, S) commission, half spread and impact of (S,) orders in dollars, at the first row of rates."""
     found = np.empty((3, len(orders)))
     for name in range(len(orders)):
-        found[0, name], found[1, name], found[2, name] = _cost(abs(orders[name]), name, rates)
+        found[0, name], found[1, name], found[2, name] = _cost(abs(orders[name]), 0, name, rates)
     return found
 
 
 @compiled
-def _worth_after(worth: float, target: Floats, held: Floats, most: Floats, rates: Rates) -> float:
+def _worth_after(worth: float, which: Which, held: Floats, wish: Wish) -> float:
     """The root V' of V' + cost(clip(target V' - held)) = worth within 0 and `worth`, or near 0 where there is none.
 
     Costs are not negative, so the left side is at least `worth` there, and the root lies below. Newton's steps that
     leave the bracket are replaced by halving, as the least and most of a commission make kinks.
     """
-    low, high, after = 0.0, worth, worth
+    (account, row), (target, most, rates) = which, wish
+    commission, minimum, maximum, half_spread, impact, exponent = rates
+    low, high, after, dearest = 0.0, worth, worth, min(maximum, 1.0)
     for _ in range(ROOT_STEPS):
         cost, slope = 0.0, 1.0
-        for name in range(len(target)):
-            full = target[name] * after - held[name]
-            order = min(max(full, -most[name]), most[name])
-            size = abs(order)
-            fee, spread, impact = _cost(size, name, rates)
-            cost += fee + spread + impact
-            if order == full and size > 0.0:
-                dearer = _marginal(size, name, rates) * target[name]
-                slope += dearer if order > 0.0 else -dearer
+        for name in range(len(held)):
+            full = target[account, name] * after - held[name]
+            order = min(max(full, -most[row, name]), most[row, name])
+            # As `_cost`, with what one dollar more would cost; one root serves both.
+            size, rate = abs(order), commission[row, name]
+            root = math.sqrt(size) if exponent == 0.5 else size**exponent
+            fee, top, slip = rate * size, maximum * size, impact[row, name] * root
+            cost += min(max(fee, minimum), top) + (half_spread[row, name] + slip) * size
+            rate = rate if fee >= minimum else 0.0
+            rate = dearest if top <= max(fee, minimum) else rate
+            dearer = (rate + half_spread[row, name] + (1.0 + exponent) * slip) * target[account, name]
+            dearer = dearer if order > 0.0 else -dearer
+            slope += dearer if order == full and size > 0.0 else 0.0
         excess = after + cost - worth
         if excess > 0.0:
             high = after
@@ -105,10 +103,15 @@ def _worth_after(worth: float, target: Floats, held: Floats, most: Floats, rates
 
 
 @compiled
-def settle(holding: Holding, wish: Wish, found: tuple[Floats, Floats, Floats]) -> tuple[float, float, float, Costs]:
-    """Trade to weights of what is left after costs; the holding's shares become those held after it.
+def settle(
+    which: Which, holding: Holding, wish: Wish, found: tuple[Floats, Floats, Floats]
+) -> tuple[float, float, float, Costs]:
+    """Trade an account to weights of what is left after costs; its shares become those held after it.
+
+    Rows are told by number, not taken out: to count references to so many views would take 6% of a step.
 
     Args:
+        which: row of shares and targets, and row of prices, largest orders and rates.
         holding: before it, at prices of the fill.
         wish: as `step.trade` takes it.
         found: (S,) filled in: orders in dollars, what was wanted but not filled, and the value held before.
@@ -116,21 +119,22 @@ def settle(holding: Holding, wish: Wish, found: tuple[Floats, Floats, Floats]) -
     Returns:
         Cash after it, the account's worth before it, dollars traded, and what was paid of each cost.
     """
-    (cash, shares, price), (target, most, rates), (orders, undone, held) = holding, wish, found
-    names = len(shares)
-    worth, invested = cash, 0.0
+    (account, row), (cash, shares, price), (target, most, rates) = which, holding, wish
+    orders, undone, held = found
+    names, worth, invested = len(orders), cash, 0.0
     for name in range(names):
-        held[name] = shares[name] * price[name]
+        held[name] = shares[account, name] * price[row, name]
         worth += held[name]
-        invested += target[name]
-    after = _worth_after(worth, target, held, most, rates)
+        invested += target[account, name]
+    after = _worth_after(worth, which, held, wish)
     bought, sold = 0.0, 0.0
     for name in range(names):
-        wanted = target[name] * after - held[name] if most[name] > 0.0 else -held[name]
-        orders[name] = min(max(wanted, -most[name]), most[name])
+        largest = most[row, name]
+        wanted = target[account, name] * after - held[name] if largest > 0.0 else -held[name]
+        orders[name] = min(max(wanted, -largest), largest)
         undone[name] = wanted - orders[name]
         bought, sold = bought + max(orders[name], 0.0), sold + max(-orders[name], 0.0)
-    costs = _costs(orders, rates)
+    costs = _costs(orders, row, rates)
     money = cash + sold - (costs[0] + costs[1] + costs[2]) - min(0.0, after * (1.0 - invested))
     if bought > 0.0 and bought - money > SMALL * worth:
         filled = max(money / bought, 0.0)
@@ -138,27 +142,27 @@ def settle(holding: Holding, wish: Wish, found: tuple[Floats, Floats, Floats]) -
             if orders[name] > 0.0:
                 undone[name] += orders[name] * (1.0 - filled)
                 orders[name] *= filled
-        costs = _costs(orders, rates)
+        costs = _costs(orders, row, rates)
     spent, traded = 0.0, 0.0
     for name in range(names):
         order = orders[name]
         if order != 0.0:
             spent, traded = spent + order, traded + abs(order)
-            shares[name] = 0.0 if order == -held[name] else (held[name] + order) / price[name]
+            shares[account, name] = 0.0 if order == -held[name] else (held[name] + order) / price[row, name]
     return cash - spent - (costs[0] + costs[1] + costs[2]), worth, traded, costs
 
 
 @compiled
-def _costs(orders: Floats, rates: Rates) -> Costs:
+def _costs(orders: Floats, row: int, rates: Rates) -> Costs:
     commission, spreads, impacts = 0.0, 0.0, 0.0
     for name in range(len(orders)):
-        fee, spread, impact = _cost(abs(orders[name]), name, rates)
+        fee, spread, impact = _cost(abs(orders[name]), row, name, rates)
         commission, spreads, impacts = commission + fee, spreads + spread, impacts + impact
     return commission, spreads, impacts
 
 
 @compiled
-def hold_sessions(holding: Holding, sessions: Sessions, found: tuple[Floats, Floats]) -> Flows:
+def hold_sessions(holding: Kept, sessions: Sessions, found: tuple[Floats, Floats]) -> Flows:
     """Hold session by session; the holding's shares and prices become those of the last one.
 
     Args:
@@ -251,19 +255,20 @@ def summarise(start: Floats, sessions: Sessions, found: tuple[Floats, ...]) -> N
 
 
 @compiled
-def _hold_at_once(cash: float, worth: float, shares: Floats, period: int, tables: Tables) -> tuple[bool, float, Flows]:
+def _hold_at_once(cash: float, worth: float, which: Which, shares: Floats, tables: Tables) -> tuple[bool, float, Flows]:
     """Hold over a whole period without looking at its sessions: whether that is exact, the worth at its end, flows.
 
     It is where cash keeps its sign, so that all of it grows at one rate, and where the account cannot be ruined. Both
     are told by bounds: all that shares may bring or owe at once, and the worst price of every name at once.
     """
+    account, period = which
     growth, (end, credit, debit, fee_credit, fee_debit, dividend, payout, delisting, fee, low, high) = tables
     gains = cash >= -SMALL * worth
     income, charges = (credit, fee_credit) if gains else (debit, fee_debit)
     left, earned, received, repaid, delisted, paid = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     due, owed, least, dearest = 0.0, 0.0, 0.0, 0.0
-    for name in range(len(shares)):
-        count = shares[name]
+    for name in range(shares.shape[1]):
+        count = shares[account, name]
         flow = count * (dividend[period, name] + payout[period, name])
         left += count * end[period, name]
         earned += count * income[period, name]
@@ -299,44 +304,42 @@ def step_block(block: tuple[int, int], accounts: Accounts, course: Course, found
     names = shares.shape[1]
     orders, undone, work = np.empty(names), np.empty(names), np.empty(names)
     value, fees = np.empty(longest), np.empty(longest)
+    wish = target, most, (commission, minimum, maximum, half_spread, impact, exponent)
     for account in range(block[0], block[1]):
-        period, own, line = at[account], held[account], figures[account]
-        price, worth = mark[period], cash[account]
+        period, worth = at[account], cash[account]
         final[account], ruined[account] = 0.0, True
-        own[:], line[:], weights[account] = 0.0, 0.0, 0.0
+        for figure in range(figures.shape[1]):
+            figures[account, figure] = 0.0
         for name in range(names):
-            worth += shares[account, name] * price[name]
-        if not worth > 0.0:
-            continue
-        own[:] = shares[account]
-        rates = (commission[period], minimum, maximum, half_spread[period], impact[period], exponent)
-        money, before, traded, costs = settle(
-            (cash[account], own, price), (target[account], most[period], rates), (orders, undone, work)
-        )
-        after = before - (costs[0] + costs[1] + costs[2])
-        line[0], line[1], line[3], line[4], line[5], line[6] = before, after, traded, costs[0], costs[1], costs[2]
+            held[account, name], weights[account, name] = shares[account, name], 0.0
+            worth += shares[account, name] * mark[period, name]
+        after, money, which = 0.0, 0.0, (account, period)
+        if worth > 0.0:
+            money, before, traded, costs = settle(which, (cash[account], held, mark), wish, (orders, undone, work))
+            after = before - (costs[0] + costs[1] + costs[2])
+            figures[account, 0], figures[account, 1], figures[account, 3] = before, after, traded
+            figures[account, 4], figures[account, 5], figures[account, 6] = costs
         if not after > 0.0:
-            own[:] = 0.0
+            held[account] = 0.0
             continue
         for name in range(names):
-            weights[account, name] = own[name] * price[name] / after
-        exact, worth, flows = _hold_at_once(money, after, own, period, periods)
+            weights[account, name] = held[account, name] * mark[period, name] / after
+        exact, worth, flows = _hold_at_once(money, after, which, held, periods)
         row, end = rows[period], rows[period + 1]
         if exact:
             for name in range(names):
                 if ends[name] <= end:
-                    own[name] = 0.0
+                    held[account, name] = 0.0
         else:
-            work[:] = price
+            work[:] = mark[period]
             sessions = (
                 quotes[row : end + 1], dividends[row : end + 1], credit[row : end + 1], debit[row : end + 1],
                 borrow[period], ends - row, returns,
             )  # fmt: skip
-            flows = hold_sessions((money, own, work), sessions, (value, fees))
-            worth = value[: end + 1 - row].min()
-            worth = value[end - row] if worth > 0.0 else 0.0
-        line[7], line[8], line[9], line[10] = flows[1], flows[2], flows[3], flows[4]
+            flows = hold_sessions((money, held[account], work), sessions, (value, fees))
+            worth = value[end - row] if value[: end + 1 - row].min() > 0.0 else 0.0
+        final[account], figures[account, 7], figures[account, 8], figures[account, 9], figures[account, 10] = flows
         if worth > 0.0:
-            final[account], line[2], ruined[account] = flows[0], worth, False
+            figures[account, 2], ruined[account] = worth, False
         else:
-            own[:] = 0.0
+            final[account], held[account] = 0.0, 0.0

@@ -34,8 +34,9 @@ class Rates(NamedTuple):
     exponent: float
 
     def plain(self) -> kernels.Rates:
-        """As compiled loops take it."""
-        return (*self,)
+        """As compiled loops take it: one row of each."""
+        maximum, exponent = self.maximum, self.exponent
+        return self.commission[None], self.minimum_usd, maximum, self.half_spread[None], self.impact[None], exponent
 
 
 class OrderCosts(NamedTuple):

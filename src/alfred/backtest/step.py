@@ -134,8 +134,9 @@ def trade(state: State, target: Floats, market: Market) -> Fill:
     price = np.where(np.isnan(market.price), state.price, market.price)
     orders, undone, shares = np.empty_like(price), np.empty_like(price), state.shares.astype(np.float64)
     cash, *_ = kernels.settle(
-        (state.cash, shares, price),
-        (target, market.most, market.rates.plain()),
+        (0, 0),
+        (state.cash, shares[None], price[None]),
+        (target[None], market.most[None], market.rates.plain()),
         (orders, undone, np.empty_like(price)),
     )
     return Fill(State(cash, shares, price), orders, undone, order_costs(orders, market.rates))

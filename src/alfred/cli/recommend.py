@@ -10,13 +10,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import Bars, err, out
+from alfred.core.contracts import DIRECTION, MAGNITUDE, TOTAL
 from alfred.core.home import home
 from alfred.core.storage import write_whole
 
 if TYPE_CHECKING:
     from alfred.experiments.recommendations import Entry, Ledger
     from alfred.experiments.scoring import Score
-    from alfred.manager.recommendation import Line, Recommendation
+    from alfred.manager.recommendation import Line, Recommendation, Voice
 
 LOST = 1
 """Exit code of a ledger that does not fit."""
@@ -140,13 +141,22 @@ def _show(entry: "Entry") -> None:
             _count(line.shares), f"{line.weight:.1%}", _forecast(line),
             "-" if line.prob_up is None else f"{line.prob_up:.0%}",
             f"{line.commission_usd + line.spread_usd + line.impact_usd:,.2f}",
-            escape(", ".join(f"{one.analyst} {one.mean:+.1%}" for one in line.voices)),
+            escape(", ".join(map(_said, line.voices))),
         )  # fmt: skip
     cash_share = round(told.cash_usd / (told.worth_usd - told.cost_usd), 6) + 0.0
     table.add_row("cash", "", "", "", "", f"{cash_share:.1%}", "", "", "", "")
     out.print(table)
     for text in _lines(entry):
         out.print(text, markup=False, soft_wrap=True)
+
+
+def _said(voice: "Voice") -> str:
+    """What an analyst says of a name: a change in percent, a chance of a rise, or its own label's figure."""
+    if voice.target in {MAGNITUDE, TOTAL}:
+        return f"{voice.analyst} {voice.mean:+.1%}"
+    if voice.target == DIRECTION:
+        return f"{voice.analyst} up {voice.mean:.0%}"
+    return f"{voice.analyst} {voice.target} {voice.mean:+.3f}"
 
 
 def _lines(entry: "Entry") -> list[str]:
@@ -206,19 +216,19 @@ def _scored(found: "Ledger", results: "tuple[Score, ...]") -> Table:
     )  # fmt: skip
     table.add_column("entry", justify="right")
     for heading in ("as of", "policy"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("before", "after", "return", "1/N", "index", "change", "interval", "", "names"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("worth", "return", "1/N", "index", "change", "interval", "", "names"):
         table.add_column(heading, justify="right", no_wrap=True)
     for entry, one in zip(found.entries, results, strict=True):
         begin = (str(entry.number), entry.as_of, escape(entry.recommendation.policy))
         if one.state == "scored":
             table.add_row(
-                *begin, f"{one.before_usd:,.0f}", f"{one.after_usd:,.0f}", _change(one.gain), _change(one.equal_weight),
+                *begin, f"{one.after_usd:,.0f}", _change(one.gain), _change(one.equal_weight),
                 _change(one.index), _change(one.change), _interval(entry.recommendation),
                 "" if one.hit is None else "hit" if one.hit else "missed", f"{one.names_hit}/{one.names}",
             )  # fmt: skip
         else:
-            table.add_row(*begin, *["-"] * 9)
+            table.add_row(*begin, *["-"] * 8)
     return table
 
 

@@ -171,6 +171,8 @@ def _settings(point: "Mapping[str, Any]") -> str:
 
 
 def _conclude(found: "Judgement", folder: Path) -> None:
+    from alfred.report.page import write_report
+
     out.print(
         f"Chosen of {found.tried} by {found.objective} on validation rows: trial {found.number}, {found.analyst} "
         f"({found.value:.4g}; median of all {found.median:.4g}). The best of many is flattered by chance.",
@@ -191,4 +193,7 @@ def _conclude(found: "Judgement", folder: Path) -> None:
     for account, ratio in found.deflated.items():
         out.print(f"Deflated Sharpe ratio of {account}: {ratio:.2f}, after {found.counted} trials.", markup=False)
     out.print(f"[bold]{escape(found.verdict)}[/]", soft_wrap=True)
-    out.print(f"Trials and the chosen study: {folder}; its run: {found.run}", markup=False, soft_wrap=True)
+    out.print(f"Trials and the chosen study: {folder}", markup=False, soft_wrap=True)
+    run = home().runs / found.run
+    if run.is_dir():  # otherwise another machine tested it
+        out.print(f"Report: {write_report(run)}", markup=False, soft_wrap=True)

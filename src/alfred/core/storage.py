@@ -1,10 +1,15 @@
 """Whole or not at all: files and folders that appear only when they are complete."""
 
+import errno
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+FULL = ("No space left on device", "os error 28", "disk is full")
+"""What libraries say of a full disk."""
 
 
 @contextmanager
@@ -13,6 +18,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
     An interrupted block leaves no `target`; its scratch folder is removed. Where another process has made the
     same `target` meanwhile, theirs stays.
+
+    Raises:
+        OSError: the disk is full, whichever library noticed, or the folder cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
@@ -24,6 +32,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
+    except Exception as error:
+        # Libraries that write by other means than Python's wrap what the system says.
+        if not isinstance(error, OSError) and any(words in str(error) for words in FULL):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -93,7 +93,9 @@ def manage(folder: Path, home: Home, settings: ManagerSettings, progress: Progre
     managing = Managing(scene, settings, Stages(home.stages), progress)
     judged = _tracks(managing, source.study.evaluation)
     narrow = liquid(scene)
-    among_liquid = None if narrow is None else _tracks(replace(managing, scene=narrow), source.study.evaluation)
+    among_liquid = (
+        None if narrow is None else _tracks(replace(managing, scene=narrow, past=scene), source.study.evaluation)
+    )
     progress.say("judgement")
     comparisons = compare(judged.growth, judged.policies, judged.resampling)
     volatility = annual_volatility(judged.tracks[BENCHMARK])

@@ -57,12 +57,14 @@ class Managing:
         settings: of the manager.
         stages: where finished fits and accounts are kept.
         progress: hears of them.
+        past: what policies learn from, where that is not `scene` itself but one of the same dates and names.
     """
 
     scene: Scene
     settings: ManagerSettings
     stages: Stages
     progress: Progress
+    past: Scene | None = None
 
     def __post_init__(self) -> None:
         first, decisions = self.settings.first_periods, len(self.scene)
@@ -106,7 +108,13 @@ class Managing:
     def _track(self, policy: str, seed: int) -> tuple[Track, bool]:
         return self.stages.run(
             f"manager-account-{policy}",
-            {"scene": digest_of_scene(self.scene), "settings": self._settings(), "policy": policy, "seed": seed},
+            {
+                "scene": digest_of_scene(self.scene),
+                "past": "" if self.past is None else digest_of_scene(self.past),
+                "settings": self._settings(),
+                "policy": policy,
+                "seed": seed,
+            },
             lambda folder: track_of(self.judged, run_policy(self.judged, self.fitted(policy, seed))).save(folder),
             load_track,
         )
@@ -132,7 +140,7 @@ class Managing:
         return fitted
 
     def _before(self, stop: int) -> Scene:
-        return self.scene.before(stop)
+        return (self.past or self.scene).before(stop)
 
     def _settings(self) -> dict[str, Any]:
         return self.settings.model_dump(mode="json", exclude={"policies", "seeds", "analysts"})

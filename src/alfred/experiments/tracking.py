@@ -179,7 +179,9 @@ def tracking(home: Home) -> Tracking:
     database, artifacts = home.tracking / DATABASE, (home.tracking / "artifacts").as_uri()
     if not database.exists():
         home.tracking.mkdir(parents=True, exist_ok=True)
-        _make(database, artifacts)
+        _prepare_mlflow()
+        with _told_without((), str(database)):
+            _make(database, artifacts)
     with database.open("ab"):  # says at once what MLflow would try ten times
         pass
     return _opened(f"sqlite:///{database}", artifacts)

@@ -15,7 +15,8 @@ is asked for at the cuts, and half of the draws go where it changes, each weighe
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -28,7 +29,7 @@ from alfred.core.contracts import FittedAnalyst, Floats, Windows
 from alfred.core.errors import DataError
 from alfred.explain._parts import GRADIENTS, Parts, with_known_sum
 from alfred.explain.attribution import masked
-from alfred.training.compute import parameters_of, threads
+from alfred.training.compute import is_small, parameters_of, threads
 from alfred.training.losses import Head, activate
 
 SEGMENTS = 2
@@ -79,10 +80,11 @@ def gradient_parts(  # noqa: PLR0917 - as the other methods, and two numbers
         others = masked(background, seen)
         other_forecasts = fitted.predict(others).mean
         begins = float(other_forecasts.mean())
-        for at in np.flatnonzero(which.ravel() == number):
-            random = np.random.default_rng([seed, _row_key(windows, int(at))])
-            way = _Way(fitted, windows.cells[windows.index[at]], seen, others.x)
-            draws = way.draws(forecast[at], other_forecasts, samples, random)
+
+        def explain(at: int, others: Windows = others, told: Floats = other_forecasts, begins: float = begins) -> None:
+            random = np.random.default_rng([seed, _row_key(windows, at)])
+            way = _Way(fitted, windows.cells[windows.index[at]], windows.seen[at], others.x)
+            draws = way.draws(float(forecast[at]), told, samples, random)
             total = float(forecast[at]) - begins
             own, residuals = with_known_sum(draws.reshape(samples, -1), total)
             values[at] = own.reshape(values.shape[1:])
@@ -91,8 +93,27 @@ def gradient_parts(  # noqa: PLR0917 - as the other methods, and two numbers
             history[at] = begins - base
             sums = draws.reshape(samples, -1).sum(axis=1)
             missed[at], noise[at] = total - sums.mean(), sums.std() / np.sqrt(samples)
+
+        _each(explain, np.flatnonzero(which.ravel() == number).tolist(), parameters_of(fitted.network))
     _check_gradients(name, missed, noise, forecast)
     return Parts(GRADIENTS, values, history, errors)
+
+
+def _each(explain: Callable[[int], None], rows: Sequence[int], parameters: int) -> None:
+    """Explain rows, for large networks as many at a time as torch has threads.
+
+    Every row is computed by one thread: threads that share a row wait for one another, which on busy cores takes many
+    times longer, and rows need nothing of each other.
+    """
+    workers = 1 if is_small(parameters, BLOCK) else torch.get_num_threads()
+    with threads(1, parameters, BLOCK):
+        if workers == 1:
+            for at in rows:
+                explain(at)
+            return
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            # Reading the results raises what a row raised.
+            list(pool.map(explain, rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +172,7 @@ class _Way:
         network = self.fitted.network
         device = next(network.parameters()).device
         network.eval()
-        with threads(None, parameters_of(network), BLOCK), torch.set_grad_enabled(learn):
+        with torch.set_grad_enabled(learn):
             for start in range(0, len(row), BLOCK):
                 begin = self.others[row[start : start + BLOCK]]
                 distance = self.x - begin

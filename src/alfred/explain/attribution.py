@@ -10,7 +10,7 @@ from alfred.core.contracts import Floats, Names, Windows
 from alfred.core.errors import DataError
 
 RELATIVE_GAP = 1e-3
-"""Largest gap between a forecast and base plus values, in units of the forecast."""
+"""Largest gap between a forecast and base plus values, in the units of `Attribution.gaps`."""
 _NOTHING = 1e-9
 """A forecast nearer to zero than this is held to this instead: no forecast of a price or an account is so exact."""
 
@@ -57,10 +57,20 @@ class Attribution:
         return total
 
     @property
+    def made(self) -> Floats:
+        """(N,) what base, history and values make together."""
+        total: Floats = self.base + self.history + self.by_column.sum(axis=1)
+        return total
+
+    @property
     def gaps(self) -> Floats:
-        """(N,) distance of base, history and values from the forecast, in units of the forecast."""
-        missed = np.abs(self.base + self.history + self.by_column.sum(axis=1) - self.forecast)
-        gaps: Floats = missed / np.maximum(np.abs(self.forecast), _NOTHING)
+        """(N,) distance of what they make from the forecast, in units of the forecast.
+
+        Where forecasts lie closer to their base than to zero, in units of their mean distance from it: else a base of
+        0.06 would let values of 0.00001 be anything.
+        """
+        unit = np.minimum(np.abs(self.forecast), np.abs(self.forecast - self.base).mean())
+        gaps: Floats = np.abs(self.made - self.forecast) / np.maximum(unit, _NOTHING)
         return gaps
 
     def check(self) -> "Attribution":
@@ -76,8 +86,7 @@ class Attribution:
             raise DataError(
                 f"the values of {self.analyst} by {self.method} do not add up to its forecast in {int(bad.sum())} of "
                 f"{len(self)} rows: {self.symbols[at]} on {self.dates[at]} is forecast {self.forecast[at]:.6g}, base "
-                f"and values make {self.forecast[at] * (1 - gaps[at]) if gaps[at] < 1 else gaps[at]:.6g}; it cannot be "
-                "explained this way, ablate it instead."
+                f"and values make {self.made[at]:.6g}; it cannot be explained this way, ablate it instead."
             )
         return self
 

@@ -139,9 +139,13 @@ def simplest_not_beaten(policy: str, comparisons: Sequence[Comparison]) -> Compa
     return next((one for one in comparisons if one.policy == policy and not one.shown), None)
 
 
-def recommended(comparisons: Sequence[Comparison], policies: Mapping[str, PolicyDescription]) -> str:
-    """The simplest policy that none of the others is shown to beat."""
-    beaten = {one.rule for one in comparisons if one.shown}
+def recommended(
+    comparisons: Sequence[Comparison], policies: Mapping[str, PolicyDescription], level: float = 0.95
+) -> str:
+    """The simplest policy that none of the others is shown to beat, with Holm's correction over all comparisons."""
+    corrected = holm([one.p_value for one in comparisons])
+    shown = [one.shown and p_value < 1.0 - level for one, p_value in zip(comparisons, corrected, strict=True)]
+    beaten = {one.rule for one, beats in zip(comparisons, shown, strict=True) if beats}
     return next(name for name in by_simplicity(policies) if name != CASH and name not in beaten)
 
 

@@ -189,8 +189,9 @@ def _upright(  # noqa: PLR0917 - a plot's words, and what it draws
 
 
 def _short(name: str) -> str:
-    """A name for the axis of a narrow screen."""
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+    """A name for the axis of a narrow screen: its beginning and its end, in which names of one family differ."""
+    half = LETTERS // 2
+    return name if len(name) <= LETTERS else f"{name[:half]}…{name[1 - half :]}"
 
 
 def _lines(dates: pl.DataFrame, largest: list[str]) -> Plot:

@@ -93,9 +93,9 @@ def _lead(record: ManagerRecord) -> str:
         f"{record.periods} decisions, one a {every}, from {record.first} to {record.last}, over {record.names} names; "
         f"the {record.learnt} before were only learnt from. Forecasts of {', '.join(record.analysts)}, all made out of "
         f"fold.{by_seed} Growth is logarithmic, a year, net of all costs; intervals ({record.level:.0%}) are over "
-        "seeds and blocks of quarters. “Not shown to beat” means that the interval of the difference, or its p-value "
-        "after Holm's correction, leaves room for none. From the simplest on, cash aside: "
-        f"{', '.join(record.of(name).title for name in record.order if name != CASH)}."
+        "seeds and blocks of quarters. “Not shown to beat” means that the difference could be chance: its interval "
+        "reaches zero, or its p-value after Holm's correction over the rules is not below 5%. From the simplest on, "
+        f"cash aside: {', '.join(record.of(name).title for name in record.order if name != CASH)}."
     )
 
 

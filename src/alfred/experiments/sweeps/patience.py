@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from alfred.core.errors import FetchError
 from alfred.core.home import TRACKING_VARIABLE
-from alfred.experiments.sweeps.queue import FULL
+from alfred.core.storage import FULL
 
 PAUSE_S = 2.0
 T = TypeVar("T")

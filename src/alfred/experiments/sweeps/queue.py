@@ -24,12 +24,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 
 from alfred.core.errors import ConfigError, FetchError
 from alfred.core.home import SWEEP_VARIABLE
+from alfred.core.storage import FULL
 
 QUEUED, RUNNING, FINISHED, PRUNED, FAILED = "queued", "running", "finished", "pruned", "failed"
 ENDED = (FINISHED, PRUNED, FAILED)
 BUSY_S = 60.0
 PAUSE_S = 1.0
-FULL = ("disk is full", "No space left")
 FOR_GOOD = ("readonly", "read-only", "unable to open", "no such table", "password", "does not exist")
 """What no waiting puts right, in a database's words."""
 T = TypeVar("T")

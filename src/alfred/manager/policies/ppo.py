@@ -29,10 +29,10 @@ from alfred.training.compute import parameters_of, seeded, threads
 
 NAME = "ppo"
 LARGEST_SCORE = 50.0
-FIRST_DEVIATION = 0.5
+FIRST_DEVIATION = 1.0
 """Of scores; e to it is how far it multiplies the weight of a name."""
 EPOCHS, MINIBATCHES = 4, 4
-DISCOUNT, TRACE = 0.9, 0.8
+DISCOUNT, TRACE = 0.7, 0.7
 """A decision matters to later rewards through the weights it leaves behind, which are gone after few periods."""
 LARGEST_DIVERGENCE = 0.03
 PERCENT = 100.0
