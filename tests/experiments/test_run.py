@@ -111,6 +111,29 @@ def test_every_analyst_and_benchmark_is_there(record: RunRecord) -> None:
     assert not {"vanilla.small:size16-layers2 · magnitude-choice", "naive · simple"} & portfolios
 
 
+def test_where_returns_came_from_adds_up_to_each_account(record: RunRecord, folder: Path) -> None:
+    worth = pl.read_parquet(folder / "accounts.parquet").group_by("portfolio").agg(pl.col("value"))
+    worths = dict(worth.iter_rows())
+    equal = next(one.over_cash for one in record.portfolios if one.name == "1/N")
+    assert equal is not None
+    for one in record.portfolios:
+        found = one.over_cash
+        assert found is not None
+        parts = found.market + found.selection + sum(found.costs.values())
+        assert parts == pytest.approx(found.total, abs=1e-9)
+        assert found.total * found.years == pytest.approx(np.log1p(one.statistics.total_return), abs=1e-9)
+        assert set(found.costs) == {"trading", "borrow"}
+        # The statistics count costs in units of the initial capital, this as shares of what the account was worth.
+        share, value = -sum(found.costs.values()) * found.years, worths[one.name]
+        assert 0.8 * one.statistics.costs / max(value) <= share <= 1.25 * one.statistics.costs / min(value)
+        if one.name != "1/N":
+            assert one.over_equal is not None
+            assert one.over_equal.total == pytest.approx(found.total - equal.total, abs=1e-9)
+        if one.name == "index":
+            assert found.beta == pytest.approx(1.0)
+            assert abs(found.selection) < 1e-3
+
+
 def test_the_first_lines_say_that_these_are_survivors(record: RunRecord) -> None:
     assert record.warnings[0].startswith("Survivorship:")
     assert any("Few dates: 28 test quarters" in warning for warning in record.warnings)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from alfred.backtest.attribution import Attribution
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.calendar import day, decision_dates, sessions_between
 from alfred.core.contracts import Interval
@@ -229,7 +230,20 @@ def _portfolios(rng: np.random.Generator) -> tuple[PortfolioResult, ...]:
     for name in BENCHMARKS:
         statistics = _statistics(paths.filter(pl.col("portfolio") == name), 0.2)
         found.append(PortfolioResult(name, "benchmark", None, None, statistics))
-    return tuple(found)
+    return tuple(_attributed(one, rng) for one in found)
+
+
+def _attributed(one: PortfolioResult, rng: np.random.Generator) -> PortfolioResult:
+    equal = one.name == "1/N"
+    return replace(one, over_cash=_parts(rng), over_equal=None if equal else _parts(rng))
+
+
+def _parts(rng: np.random.Generator) -> Attribution:
+    market, selection, trading, borrow = rng.normal([0.06, -0.01, -0.012, -0.003], [0.03, 0.02, 0.004, 0.001]).tolist()
+    interval = Interval(selection - 0.03, selection + 0.03)
+    whole = market + selection + trading + borrow
+    costs = {"trading": trading, "borrow": borrow}
+    return Attribution(15.2, market * 12, whole, market, None, selection, interval, costs)
 
 
 def _statistics(path: pl.DataFrame, turnover: float) -> AccountStatistics:

@@ -11,7 +11,7 @@ from alfred.report import write_report
 
 pytestmark = pytest.mark.slow
 
-PLOTS = 10
+PLOTS = 12
 
 
 @pytest.fixture(scope="module")

@@ -84,8 +84,8 @@ def test_the_verdict_comes_first_then_the_question_then_the_warnings(reader: Rea
     before = reader.said[: reader.said.index(record.verdict)]
     assert before[0] == "Skip to the verdict"
     assert set(before[1:]) == {
-        "Alfred", "Data", "Analysts", "Learning", "Quarters", "Calibration", "Accounts", "Trials", "Ledger", "Audit",
-        "Run",
+        "Alfred", "Data", "Analysts", "Learning", "Quarters", "Calibration", "Features", "Accounts", "Trials",
+        "Ledger", "Audit", "Run",
     }  # fmt: skip
     places = [main.index(text) for text in (record.question, *record.warnings, "Rank IC")]
     assert places == sorted(places)
@@ -143,6 +143,7 @@ def test_figures_are_what_plotly_accepts(page: str) -> None:
     assert set(figures) == {
         "plot-folds", "plot-ic", "plot-accuracy", "plot-learning-0", "plot-learning-1", "plot-quarters",
         "plot-reliability", "plot-coverage", "plot-coverage-years", "plot-accounts",
+        "plot-attribution-cash", "plot-attribution-equal",
     }  # fmt: skip
     for key, figure in figures.items():
         assert f'id="{key}" role="img" aria-label="' in page

@@ -16,8 +16,10 @@ from starlette.testclient import TestClient
 import chromium
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
+from alfred.experiments.recommendations import Entry, record
 from alfred.experiments.run import run_study
 from alfred.experiments.study import Study
+from alfred.manager.recommendation import Expectation, Recommendation
 from alfred.ui.app import make_app
 from alfred.ui.jobs import DONE, LOST, STOPPED, Jobs, read_job
 
@@ -57,6 +59,32 @@ def test_an_empty_home_says_what_to_do(client: TestClient) -> None:
     assert "No run has finished yet" in client.get("/").text
     assert "holds nothing yet" in client.get("/lake").text
     assert "Nothing has been tried yet" in client.get("/trials").text
+    assert "There are no recommendations yet" in client.get("/recommendations").text
+
+
+def test_the_ledger_of_recommendations_is_listed_with_its_state(client: TestClient, home: Home) -> None:
+    told = Recommendation(
+        as_of="2020-03-31", policy="<b>by hand</b>", worth_usd=1e3, cash_before_usd=1e3, cash_usd=1e3, lines=(),
+        expected=Expectation(0.01, -0.05, 0.07, -0.05, 0.07, level=0.8), commission_usd=0.0, spread_usd=0.0,
+        impact_usd=0.0, equal_weight_cost_usd=0.0, candidates=(), binding=(), notes=(), fractional=False,
+    )  # fmt: skip
+    made = record(
+        home,
+        Entry(
+            number=0, ledger="", previous="", made_at="2020-03-31T21:00:00+00:00", hindsight=False, as_of="2020-03-31",
+            ends_on="2020-06-30", fill_lag_sessions=1, run="demo-1", study="demo", family="demo", provider="sample",
+            market_series="", recommendation=told,
+        ),
+    )  # fmt: skip
+    page = client.get("/recommendations").text
+    assert "The one entry of the ledger is as written" in page
+    assert made.hash[:8] in page
+    assert "&lt;b&gt;by hand&lt;/b&gt;" in page
+    assert ">1,000</td>" in page  # all of it was in cash
+    assert 'href="/recommendations" aria-current="page"' in page
+    path = home.root / "recommendations" / "ledger.jsonl"
+    path.write_text(path.read_text().replace("2020-06-30", "2020-09-30"))
+    assert "Entry 1: it was altered: its content does not give its hash." in client.get("/recommendations").text
 
 
 def test_other_hosts_are_not_answered(client: TestClient) -> None:
@@ -87,7 +115,10 @@ def test_a_study_without_end_is_not_read_to_its_end(client: TestClient) -> None:
     assert "not taken" in answer.text
 
 
-@pytest.mark.parametrize("address", ["/runs/nothing", "/runs/..%2f..%2fetc", "/jobs/nothing", "/compare?run=a&run=b"])
+@pytest.mark.parametrize(
+    "address",
+    ["/runs/nothing", "/runs/..%2f..%2fetc", "/runs/nothing/report.html", "/jobs/nothing", "/compare?run=a&run=b"],
+)
 def test_what_is_not_there_is_said(client: TestClient, address: str) -> None:
     answer = client.get(address)
     assert answer.status_code == 404
@@ -176,7 +207,7 @@ def test_a_run_started_in_the_browser_ends_in_its_report(home: Home, tmp_path: P
         tab.value("document.querySelectorAll('input[name=run]').forEach(one => { one.checked = true; })")
         tab.value("document.querySelector('form[action=\"/compare\"]').submit()")
         tab.until("location.pathname === '/compare' && document.documentElement?.dataset.plots === '2'")
-        for page in ("/", "/lake", "/trials", "/trials/small", "/new"):
+        for page in ("/", "/lake", "/recommendations", "/trials", "/trials/small", "/new"):
             for width in (1440, 390):
                 tab.size(width)
                 tab.go(site + page)

@@ -165,3 +165,14 @@ def period_at(
         ends=ends,
         delisting_return=np.where(np.isnan(known), frictions.delisting_return, known),
     )
+
+
+def cash_growth(sessions: int, frictions: FrictionSettings, conditions: Conditions) -> Floats:
+    """(T,) what a dollar of cash grew to since the first session, at the rate known at each close before.
+
+    The spreads that an account's cash earns less, or costs more, are not in it.
+    """
+    known = conditions.cash_rate
+    rate = np.full(sessions, frictions.cash_rate) if known is None else known[np.maximum(np.arange(sessions) - 1, 0)]
+    growth: Floats = np.cumprod(np.append(1.0, 1.0 + rate[1:] / SESSIONS_PER_YEAR))
+    return growth

@@ -1,6 +1,7 @@
 """What the backtest takes and gives: readings, positions; the account day by day, fills, trades and statistics."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -75,6 +76,8 @@ class Account:
         borrow: total borrow fees in units of the initial capital.
         rebalanced: (R,) sessions on which it traded.
         ruined_on: first session on which the value was not above zero, after which it stays 0; otherwise None.
+        paid: (R,) by kind of cost, at each rebalancing or while holding from it to the next, in units of the initial
+            capital; negative where gained.
     """
 
     dates: Dates
@@ -84,6 +87,7 @@ class Account:
     borrow: float
     rebalanced: Dates
     ruined_on: str | None = None
+    paid: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def run_account(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) ->
     first, last = int(rows[0]), len(bars.dates) - 1
     cost, borrow = costs.cost_bps * BPS, costs.borrow_bps_per_year * BPS / SESSIONS_PER_YEAR
     value = np.zeros(last - first + 1)
-    turnover, paid = np.zeros(len(rows)), np.zeros(len(rows))
-    worth, held, fees = 1.0, np.zeros(len(bars.symbols)), 0.0
+    turnover, paid, fees = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows))
+    worth, held = 1.0, np.zeros(len(bars.symbols))
     ruined: int | None = None
     done = 0
     for row, end in pairwise([*rows.tolist(), last]):
@@ -76,19 +76,20 @@ def run_account(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) ->
             broke = int(np.argmax(values <= 0.0))
             ruined = row + broke
             value[row - first : ruined - first] = values[:broke]
-            fees += 0.0 if charged is None else float(charged[broke])
+            fees[done - 1] = 0.0 if charged is None else float(charged[broke])
             break
         value[row - first : end - first + 1] = values
-        fees += 0.0 if charged is None else float(charged[-1])
+        fees[done - 1] = 0.0 if charged is None else float(charged[-1])
         worth = float(values[-1])
     return Account(
         dates=bars.dates[first:],
         value=value,
         turnover=turnover[:done],
         costs=paid[:done],
-        borrow=fees,
+        borrow=float(sum(fees.tolist())),
         rebalanced=bars.dates[rows[:done]],
         ruined_on=None if ruined is None else str(bars.dates[ruined].astype("datetime64[D]")),
+        paid={"trading": paid[:done], "borrow": fees[:done]},
     )
 
 

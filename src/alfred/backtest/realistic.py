@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from alfred.backtest.conditions import Conditions, market_at, period_at
+from alfred.backtest.conditions import Conditions, cash_growth, market_at, period_at
 from alfred.backtest.contracts import Account
 from alfred.backtest.engine import Rows, check_rows, check_weights
 from alfred.backtest.limits import project
@@ -115,6 +115,7 @@ def run_decided(
         raise DataError(f"{len(rows)} fills need as many rows of decisions, each between the fill before and its own.")
     conditions.check(bars, frictions)
     names, first, last = len(bars.symbols), int(rows[0]), len(bars.dates) - 1
+    growth = cash_growth(len(bars.dates), frictions, conditions)
     state, value = State(frictions.capital_usd, np.zeros(names), np.ones(names)), np.zeros(last - first + 1)
     lines: list[tuple[float, ...]] = []
     undone, after = np.zeros((len(rows), names)), np.zeros((len(rows), names))
@@ -134,7 +135,7 @@ def run_decided(
         costs = [float(part.sum()) for part in fill.costs]
         undone[done] = fill.undone
         if worth <= 0.0:
-            lines.append((*costs, traded / state.worth, 0.0, 0.0, 0.0, 0.0))
+            lines.append((*costs, traded / state.worth, 0.0, 0.0, 0.0, 0.0, 0.0))
             ruined = row
             break
         after[done] = fill.state.held / worth
@@ -144,12 +145,15 @@ def run_decided(
         broke = int(np.argmax(held.value <= 0.0)) if held.value.min() <= 0.0 else len(held.value)
         value[row - first : row - first + broke] = held.value[:broke]
         fees = float(held.borrow[min(broke, len(held.value) - 1)])
-        lines.append((*costs, traded / worth, held.interest, held.dividends, held.delisted, fees))
+        idle = fill.state.cash * (growth[end] / growth[row] - 1.0)
+        lines.append((*costs, traded / worth, held.interest, held.dividends, held.delisted, fees, idle))
         if broke < len(held.value):
             value[row - first + broke :], ruined = 0.0, row + broke
             break
         state = held.state
-    commission, spread, impact, turnover, interest, dividends, delisted, fees_paid = np.array(lines).T
+    commission, spread, impact, turnover, interest, dividends, delisted, fees_paid, earnable = np.array(lines).T
+    paid = {"commission": commission, "spread": spread, "impact": impact, "borrow": fees_paid}
+    paid["cash spread"] = earnable - interest
     return RealisticAccount(
         account=Account(
             dates=bars.dates[first:],
@@ -159,6 +163,7 @@ def run_decided(
             borrow=float(fees_paid.sum()) / frictions.capital_usd,
             rebalanced=bars.dates[rows[: len(lines)]],
             ruined_on=None if ruined is None else str(bars.dates[ruined].astype("datetime64[D]")),
+            paid={kind: dollars / frictions.capital_usd for kind, dollars in paid.items() if dollars.any()},
         ),
         commission=commission,
         spread=spread,

@@ -102,7 +102,9 @@ def explain(
     """
     from alfred.experiments.explaining import ExplainRequest, explain_run, load_explanation
     from alfred.experiments.runs import find_run
+    from alfred.report import write_report
     from alfred.report.explanation import write_explanation
+    from alfred.report.page import FILE
 
     request = ExplainRequest.parse(
         {
@@ -120,12 +122,15 @@ def explain(
         "alfred explain",
     )
     with Bars() as progress:
-        folder = explain_run(home(), find_run(home(), name), request, progress)
+        run = find_run(home(), name)
+        folder = explain_run(home(), run, request, progress)
     found = load_explanation(folder)
     out.print(_columns(folder))
     for line in _about(found):
         out.print(line, markup=False, soft_wrap=True)
     out.print(f"Page: {write_explanation(folder)}", markup=False, soft_wrap=True)
+    if (run / FILE).is_file():
+        write_report(run)
 
 
 def ablate(

@@ -13,6 +13,8 @@ from alfred.core.calendar import day, decision_dates
 from alfred.core.contracts import DIRECTION, EXCESS, RANK, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
+from alfred.evaluation.bootstrap import BootstrapSettings
+from alfred.experiments.attributing import attributed
 from alfred.experiments.conditions import reality_of, sessions_before
 from alfred.experiments.market import Market
 from alfred.experiments.record import PortfolioResult
@@ -20,6 +22,8 @@ from alfred.experiments.study import NAIVE, BacktestSettings, family
 from alfred.panel.labels import LabelSettings
 
 MAGNITUDE_CHOICE = "magnitude-choice"
+NAMED = 10
+"""Most names that a warning lists."""
 FEWEST_TRADES = 5
 """Of fewer trades one always makes a large part."""
 LEDGER = {
@@ -68,11 +72,10 @@ def run_portfolios(
     bars, index = account_bars(market, symbols, forecasts, lag, before=before)
     reality = reality_of(settings, market, bars, labels)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
-    results, accounts, ledger, warnings = [], [], [], []
+    results, accounts, ledger, warnings = [], dict[str, Account](), [], []
     if absent:
-        warnings.append(
-            f"Not traded: {', '.join(absent)} had no price on any test date (delisted before, or listed after)."
-        )
+        some = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED:,} more" if len(absent) > NAMED else "")
+        warnings.append(f"Not traded: {some} had no price on any test date (delisted before, or listed after).")
     for analyst in forecasts["analyst"].unique(maintain_order=True):
         target = forecasts.filter(pl.col("analyst") == analyst)["target"][0]
         readings = readings_of(forecasts, analyst, symbols)
@@ -82,16 +85,19 @@ def run_portfolios(
             name = f"{analyst} · {strategy}"
             done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=reality)
             results.append(PortfolioResult(name, "strategy", analyst, strategy, done.statistics, done.trades))
-            accounts.append(account_rows(name, done.account))
+            accounts[name] = done.account
             ledger.append(ledger_rows(name, done.ledger))
             warnings += _caution(name, done.statistics, done.trades)
     for name, (account, statistics) in benchmarks(
         bars, index, decisions, settings.costs, settings.execution, seed=seed, reality=reality
     ).items():
         results.append(PortfolioResult(name, "benchmark", None, None, statistics))
-        accounts.append(account_rows(name, account))
+        accounts[name] = account
     return Portfolios(
-        tuple(results), pl.concat(accounts), pl.concat([*ledger, pl.DataFrame(schema=LEDGER)]), tuple(warnings)
+        attributed(results, accounts, index, reality, BootstrapSettings(seed=seed)),
+        pl.concat([account_rows(name, account) for name, account in accounts.items()]),
+        pl.concat([*ledger, pl.DataFrame(schema=LEDGER)]),
+        tuple(warnings),
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from alfred.backtest.attribution import Attribution
 from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.contracts import Interval
 from alfred.core.errors import DataError
@@ -95,7 +96,11 @@ class FoldSummary:
 
 @dataclass(frozen=True)
 class PortfolioResult:
-    """A strategy on an analyst's forecasts, or a benchmark, on the same sessions and costs."""
+    """A strategy on an analyst's forecasts, or a benchmark, on the same sessions and costs.
+
+    `over_cash` and `over_equal` tell where its return over cash and over 1/N came from; None where it was ruined, began
+    later than 1/N, or was run by a version that did not tell.
+    """
 
     name: str
     kind: Literal["strategy", "benchmark"]
@@ -103,6 +108,8 @@ class PortfolioResult:
     strategy: str | None
     statistics: AccountStatistics
     trades: TradeAnalysis | None = None
+    over_cash: Attribution | None = None
+    over_equal: Attribution | None = None
 
 
 @dataclass(frozen=True)

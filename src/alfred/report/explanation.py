@@ -1,5 +1,6 @@
 """The page of an explanation: what moves an analyst's forecasts, over all, by date and by name."""
 
+from html import unescape
 from pathlib import Path
 
 import polars as pl
@@ -44,14 +45,14 @@ def explanation_sheet(folder: Path) -> Sheet:
     over_time = _lines(dates, groups["group"].head(LINES).to_list())
     return Sheet(
         title=f"{about.analyst} explained: Alfred",
-        headline=_headline(about, columns),
+        headline=headline(about, columns),
         warnings=_warnings(about, columns),
         imprint=f"Run {about.run}, {about.analyst}, seed {about.seed}",
         parts=(
             Part("about", "About", "What was explained", facts=_facts(about)),
             Part(
                 "columns", "Columns", "What moves the forecasts",
-                plots=(_bars(columns, about),), tables=(_column_table(columns),),
+                plots=(column_plot(columns, about),), tables=(_column_table(columns),),
             ),
             Part(
                 "groups", "Groups", "Columns that say the same",
@@ -67,7 +68,8 @@ def explanation_sheet(folder: Path) -> Sheet:
     )  # fmt: skip
 
 
-def _headline(about: Explanation, columns: pl.DataFrame) -> str:
+def headline(about: Explanation, columns: pl.DataFrame) -> str:
+    """What moves the analyst most, in a sentence."""
     told = columns.filter(pl.col("mean_abs") > 0).head(3)
     if told.is_empty():
         return f"{about.analyst} forecasts the same for every row: no column moves it."
@@ -118,7 +120,8 @@ def _warnings(about: Explanation, columns: pl.DataFrame) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _bars(columns: pl.DataFrame, about: Explanation) -> Plot:
+def column_plot(columns: pl.DataFrame, about: Explanation, key: str = "plot-columns", title: str = "Columns") -> Plot:
+    """Importance of the largest columns, with the line that noise reaches where there was a control."""
     shown = columns.filter(pl.col("mean_abs") > 0).head(BARS)
     names = [plain(name) for name in shown["column"]]
     marked = "above" in shown.columns
@@ -139,9 +142,7 @@ def _bars(columns: pl.DataFrame, about: Explanation) -> Plot:
             " Upright marks: the largest importance that noise reached. Grey columns do not rise above it, in the "
             "control's own fits."
         )
-    return _upright(
-        "plot-columns", "Columns", caption, f"Importance of {len(names)} columns of {about.analyst}.", data, names
-    )
+    return _upright(key, title, caption, f"Importance of {len(names)} columns of {about.analyst}.", data, names)
 
 
 def _group_bars(groups: pl.DataFrame) -> Plot:
@@ -180,10 +181,10 @@ def _upright(  # noqa: PLR0917 - a plot's words, and what it draws
     ticks = {"tickmode": "array", "tickvals": names, "ticktext": names, "tickfont": {"color": "@ink"}}
     y = axis("", {"autorange": "reversed", "showgrid": False, **ticks})
     x = axis("mean |value|", {"rangemode": "tozero", "nticks": 7})
-    height = 90 + 22 * max(3, len(names))
+    height, short = 90 + 22 * max(3, len(names)), [plain(_short(unescape(name))) for name in names]
     return Plot(
         key, title, caption, label, data, layout(x, y, {"bargap": 0.35}), height=height, phone_height=height,
-        phone={"font.size": 9.5, "xaxis.nticks": 3, "yaxis.ticktext": [_short(name) for name in names]},
+        phone={"font.size": 9.5, "xaxis.nticks": 3, "yaxis.ticktext": short},
     )  # fmt: skip
 
 

@@ -8,17 +8,20 @@ from alfred.experiments.counting import counted
 from alfred.experiments.deflated import of_ledger
 from alfred.experiments.record import RunRecord, load_record
 from alfred.report.accounts import AccountSection, account_section
+from alfred.report.attribution import AttributionSection, attribution_section
 from alfred.report.audit import AuditSection, audit_section, warnings
 from alfred.report.calibration import CalibrationSection, calibration_section
 from alfred.report.curves import QuarterSection, learning_plots, quarter_section
 from alfred.report.data import DataSection, data_section
 from alfred.report.deflation import DeflationSection, deflation_section
 from alfred.report.frames import read
+from alfred.report.importances import ImportanceSection, importance_section
 from alfred.report.language import LanguageSection, language_section
 from alfred.report.ledger import LedgerSection, ledger_section
 from alfred.report.manager import ManagerSection, manager_section
 from alfred.report.palette import analyst_series, portfolio_series
 from alfred.report.plot import Plot, safe_json
+from alfred.report.recommended import RecommendationSection, recommendation_section
 from alfred.report.running import RunSection, run_section
 from alfred.report.shell import fill, own, trusted
 from alfred.report.skill import SkillSection, skill_section
@@ -73,12 +76,15 @@ class Page:
     learning: tuple[Plot, ...]
     quarters: QuarterSection
     calibration: CalibrationSection
+    importances: ImportanceSection
     accounts: AccountSection
+    attribution: AttributionSection
     manager: ManagerSection | None
     deflation: DeflationSection
     trials: TrialSection
     language: LanguageSection | None
     ledger: LedgerSection
+    recommendations: RecommendationSection | None
     audit: AuditSection
     run: RunSection
 
@@ -91,7 +97,9 @@ class Page:
             self.quarters.plot,
             *self.calibration.plots,
             self.calibration.by_year,
+            *(one.plot for one in self.importances.found),
             self.accounts.plot,
+            *self.attribution.plots,
             *(self.manager.plots if self.manager else ()),
         )
         return tuple(plot for plot in found if plot is not None)
@@ -111,12 +119,15 @@ def _page(folder: Path) -> Page:
         learning_plots(read(folder, "curves"), analysts),
         quarter_section(quarters, analysts),
         calibration_section(record, analysts),
+        importance_section(folder),
         account_section(record, accounts, portfolios),
+        attribution_section(record),
         manager_section(folder),
         deflation_section(record, accounts, quarters, of_ledger(counted(folder, record))),
         trial_section(record, folder),
         language_section(record),
         ledger_section(read(folder, "ledger"), tuple(portfolio.name for portfolio in record.portfolios)),
+        recommendation_section(folder),
         audit_section(record),
         run_section(record, folder),
     )

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -22,14 +22,16 @@ from starlette.routing import Route
 from alfred.core.errors import AlfredError, ConfigError
 from alfred.core.home import Home
 from alfred.experiments.comparison import compare_runs
+from alfred.experiments.explaining import FOLDER as EXPLAINED
 from alfred.experiments.study import Study
 from alfred.report import write_report
 from alfred.report.compare import comparison_sheet
+from alfred.report.explanation import FILE as EXPLANATION
 from alfred.report.page import FILE
 from alfred.report.sheet import Sheet
 from alfred.report.shell import fill
 from alfred.ui.jobs import STUDY, Jobs
-from alfred.ui.pages import lake_sheet, run_table, runs_of, trials_sheet
+from alfred.ui.pages import lake_sheet, recommendations_sheet, run_table, runs_of, trials_sheet
 
 LARGEST_FORM = 1_000_000
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -40,11 +42,14 @@ def make_app(jobs: Jobs, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[:
     pages = _Pages(jobs.home, jobs)
     routes = [
         Route("/", pages.runs),
-        Route("/runs/{name}", pages.report),
+        Route("/runs/{name}", pages.whole),
+        Route(f"/runs/{{name}}/{FILE}", pages.report),
+        Route(f"/runs/{{name}}/{EXPLAINED}/{{analyst}}/{EXPLANATION}", pages.explanation),
         Route("/compare", pages.compare),
         Route("/lake", pages.lake),
         Route("/trials", pages.trials),
         Route("/trials/{family:path}", pages.trials),
+        Route("/recommendations", pages.recommendations),
         Route("/new", pages.new),
         Route("/jobs", pages.start, methods=["POST"]),
         Route("/jobs/{name}", pages.job),
@@ -68,6 +73,17 @@ class _Pages:
         values = {"table": table, "unreadable": unreadable, "jobs": self._recent_jobs()}
         return _page("runs.html.jinja", "/", values)
 
+    async def whole(self, request: Request) -> Response:
+        folder = self._run(request.path_params["name"])
+        return RedirectResponse(f"/runs/{quote(folder.name)}/{FILE}")
+
+    async def explanation(self, request: Request) -> Response:
+        folder, analyst = self._run(request.path_params["name"]), request.path_params["analyst"]
+        found = {path.parent.name: path for path in folder.glob(f"{EXPLAINED}/*/{EXPLANATION}")}
+        if analyst not in found:
+            raise ConfigError(f"{analyst!r} of {folder.name} was not explained; `alfred explain` does that.")
+        return FileResponse(found[analyst], media_type="text/html")
+
     async def report(self, request: Request) -> Response:
         folder = self._run(request.path_params["name"])
         if not (folder / FILE).is_file():
@@ -85,6 +101,9 @@ class _Pages:
     async def trials(self, request: Request) -> Response:
         family = request.path_params.get("family", "")
         return _sheet("/trials", await run_in_threadpool(trials_sheet, self._home, family))
+
+    async def recommendations(self, _: Request) -> Response:
+        return _sheet("/recommendations", await run_in_threadpool(recommendations_sheet, self._home))
 
     async def new(self, request: Request) -> Response:
         shipped = _studies()

@@ -13,6 +13,7 @@ from alfred.experiments.record import RunRecord, load_record
 from alfred.experiments.trials import Trial, TrialLedger
 from alfred.lake.store import Lake
 from alfred.report.format import COUNT, PERCENT, NumberStyle, instant
+from alfred.report.recommended import ledger_section_of
 from alfred.report.sheet import Part, Sheet
 from alfred.report.summary import best_analyst, figure_of
 from alfred.report.table import Cell, Column, Table, measured
@@ -142,6 +143,18 @@ def trials_sheet(home: Home, family: str = "") -> Sheet:
     lead = "The more was tried, the better the best of it looks by chance alone; reports deflate by this number."
     part = Part("families", "Families", "Families", lead=lead, tables=(table,) if rows else ())
     return Sheet("Trials", told, (part,), imprint=ledger.store.place)
+
+
+def recommendations_sheet(home: Home) -> Sheet:
+    """The ledger of recommendations: whether it is as it was written, and what became of each entry."""
+    found = ledger_section_of(home)
+    empty = "There are no recommendations yet; alfred recommend makes one."
+    tables = (found.table,) if found.table else ()
+    lead = "Each entry holds the hash of the one before, so that a change shows; docs/recommend.md says what cannot."
+    part = Part("ledger", "Ledger", "Ledger", lead=lead, tables=tables, notes=found.remarks)
+    return Sheet(
+        "Recommendations", found.state or empty, (part,) if tables or found.remarks else (), warnings=found.faults
+    )
 
 
 def _trial_table(trials: tuple[Trial, ...]) -> Table:

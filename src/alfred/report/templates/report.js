@@ -2,6 +2,7 @@
   "use strict";
   const root = document.documentElement;
   const PHONE = 600;
+  const SHEET = 680; // What fits between the margins of A4 and of letter paper.
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const figures = read("figures");
 
@@ -49,7 +50,7 @@
     const phone = box.clientWidth < PHONE;
     const layout = coloured(figure.layout);
     layout.height = phone ? figure.phoneHeight : figure.height;
-    layout.width = box.clientWidth;
+    layout.width = printing ? Math.min(box.clientWidth, SHEET) : box.clientWidth;
     layout.font.family = getComputedStyle(document.body).fontFamily;
     if (phone) {
       layout.font.size = 11.5;
