@@ -22,8 +22,8 @@ from filing_rows import of_filings
 
 from alfred.core.home import Home, home
 from alfred.core.progress import Silent
-from alfred.evaluation.bootstrap import BootstrapSettings, block_counts, mean_standard_error, percentile_interval
-from alfred.evaluation.scorecard import IC_LAG_QUARTERS
+from alfred.evaluation.bootstrap import BootstrapSettings, block_counts, percentile_interval
+from alfred.evaluation.significance import newey_west
 from alfred.experiments.listing import list_experiments
 from alfred.experiments.prepared import prepare, read_inputs
 from alfred.experiments.record import load_frame
@@ -37,6 +37,8 @@ STUDY = Path(__file__).parents[1] / "src" / "alfred" / "experiments" / "studies"
 SIZE = ("dollar_volume", "illiquidity", "delta_dollar_volume", "delta_illiquidity")
 """How much of a company was traded. Whoever was small long ago and is listed among today's large ones has grown."""
 
+IC_LAG_QUARTERS = 4
+"""Quarters over which neighbouring rank ICs may be correlated."""
 NETWORKS = (
     ("vanilla.medium.tanh", 64, (12, 24)), ("vanilla.compression.tanh", 64, (12, 24)),
     ("lstm.medium.extractors.tanh", 16, (12,)), ("lstm.medium.extractors.layered.tanh", 16, (12,)),
@@ -134,7 +136,8 @@ def size_alone(place: Home) -> None:
                 if known.any():
                     ics.append(stats.spearmanr(panel.values[date, known, at], label[date, known]).statistic)
                     names.append(known.sum())
-            t = np.mean(ics) / mean_standard_error(np.array(ics), IC_LAG_QUARTERS)
+            tested = newey_west(np.array(ics), IC_LAG_QUARTERS)
+            t = tested.mean / tested.error
             print(f"{name}, {members or 'all'}: {np.mean(names):.0f} names, rank IC {np.mean(ics):.3f}, t {t:.1f}")
 
 

@@ -7,6 +7,7 @@ Everything runs on this machine's loopback, in a folder of its own. Panels are b
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -222,9 +223,8 @@ def check(sweep: Sweep, queue: Queue, home: Home) -> None:
         wrong.append(f"the ledger counts {[(one.analyst, one.status) for one in counted]}")
     if len({one.key for one in counted}) != len(counted):
         wrong.append("a trial is counted twice")
-    stages = [json.loads(path.read_text()) for path in home.stages.glob("*/stage.json")]
-    if not stages or not all(stage["files"] for stage in stages):
-        wrong.append("a stage is broken")
+    stages = [path.parent for path in home.stages.glob("*/stage.json")]
+    wrong += [f"{folder.name} is broken" for folder in stages if not is_whole(folder)]
     judged = json.loads(next(home.sweeps.glob("*/sweep.json")).read_text())
     if judged["number"] != ranked(sweep, rows)[0].number or len(list(home.runs.glob("*/run.json"))) != 1:
         wrong.append("the judgement is not that of the best")
@@ -236,6 +236,12 @@ def check(sweep: Sweep, queue: Queue, home: Home) -> None:
     print(f"{len(rows)} configurations, {len(counted)} trials, {len(stages)} stages, {len(stored)} stored models load")
     if wrong:
         sys.exit(f"WRONG: {wrong}")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a stage has every file as it was written."""
+    files = json.loads((folder / "stage.json").read_text())["files"]
+    return all(hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest for name, digest in files.items())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from alfred.experiments.manage import manage
 from alfred.experiments.managed import load_managed, load_managed_frame
 from alfred.experiments.managing import Managing, liquid
 from alfred.experiments.stages import Stages
+from alfred.experiments.trials import TrialLedger
 from alfred.manager.contracts import PolicyDescription, Scene
 from alfred.manager.policies import equal_weight
 from alfred.manager.settings import ManagerSettings
@@ -225,6 +226,15 @@ def test_a_run_is_managed_judged_and_written(tmp_path_factory: pytest.TempPathFa
     assert costs == sorted(costs, reverse=True)
     assert costs[0] == pytest.approx(record.of("top-decile").growth, abs=1e-12)
     assert manage(run, home, settings) == record
+    trials = {one.analyst: one for one in TrialLedger.open(home).trials("small")}
+    assert {"inverse-volatility (manager)", "top-decile (manager)"} <= set(trials)
+    assert not {"cash (manager)", "equal-weight (manager)"} & set(trials)
+    tried = trials["top-decile (manager)"]
+    assert tried.status == "finished"
+    assert tried.figures is not None
+    assert tried.figures["growth"] == pytest.approx(record.of("top-decile").growth)
+    assert tried.series is not None
+    assert len(tried.series["top-decile"].values) == 19
     with pytest.raises(DataError, match="has no policy 'gradient'"):
         record.of("gradient")
     with pytest.raises(ConfigError, match="the run has no analyst 'lightgbm'"):

@@ -36,7 +36,7 @@ AT_ONCE = dt.datetime(2012, 9, 28, 21, 0, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    return Home(tmp_path_factory.getbasetemp() / "managed")
+    return Home(tmp_path_factory.getbasetemp() / "recommended")
 
 
 @pytest.fixture(scope="module")

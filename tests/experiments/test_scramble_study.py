@@ -149,6 +149,9 @@ class Standardising:
         shift = made.mean.mean()
         return replace(made, mean=made.mean - shift, lower=made.lower - shift, upper=made.upper - shift)
 
+    def save(self, folder: Path) -> None:
+        self.fitted.save(folder)
+
 
 def test_an_analyst_that_looks_at_later_rows_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = ridge.create

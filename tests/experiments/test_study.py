@@ -61,7 +61,7 @@ def test_overrides_stand_above_the_file() -> None:
         ({"data": {"provider": "yaho"}}, "there is no provider 'yaho'"),
         ({"data": {"since": "2010-01-01", "until": "2005-01-01"}}, "the range is empty"),
         ({"data": {"since": "01.02.2010"}}, "is not a date"),
-        ({"universe": {}}, "exactly one of training, baskets or scan, got none"),
+        ({"universe": {}}, "exactly one of training, baskets, scan or names, got none"),
         ({"universe": {"training": ["A"], "evaluation": ["A", "B"]}}, "both hold A"),
         ({"universe": {"training": ["A", "A"], "evaluation": ["B"]}}, "more than once"),
         ({"universe": {"training": ["A"]}}, "evaluation basket is empty"),

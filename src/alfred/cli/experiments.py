@@ -29,6 +29,10 @@ MARKDOWN = (
 their interval over quarters, and half of that over seeds where there are several."""
 
 
+LONGEST_MODEL = 22
+"""Least width of the first column; memory and energy are in the file and on the page, where there is room."""
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
     app.command()(experiments)
@@ -102,12 +106,12 @@ def experiments(
 
 def _table(rows: "Sequence[Experiment]") -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("model\n[dim]run[/]", overflow="fold")
+    table.add_column("model\n[dim]run[/]", overflow="fold", min_width=LONGEST_MODEL)
     table.add_column("label\n[dim]loss[/]", no_wrap=True)
     for above, below in (
         ("seeds", ""), ("size", "quarters"), ("eval loss", "MAE"), ("Pearson", "R²"), ("sign", "accuracy"),
         ("rank IC", "95% interval"), ("Sharpe", "deflated"),
-        ("trials", "family"), ("s/epoch", "s to best"), ("parameters", "samples/s"), ("peak MB", "J"),
+        ("trials", "family"), ("s/epoch", "s to best"), ("parameters", "samples/s"),
     ):  # fmt: skip
         table.add_column(f"{above}\n[dim]{below}[/]", justify="right", no_wrap=True)
     for one in rows:
@@ -125,7 +129,6 @@ def _table(rows: "Sequence[Experiment]") -> Table:
             _two(_number(one.trials, 0), one.family),
             _two(_number(one.seconds_per_epoch, 3), _number(one.seconds_to_best, 1)),
             _two(_number(one.parameters, 0), _number(one.samples_per_second, 0)),
-            _two(_number(one.peak_memory_mb, 0), _number(one.energy_joules, 0)),
         )
     return table
 

@@ -16,6 +16,7 @@ from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
 from alfred.evaluation.bootstrap import BootstrapSettings
+from alfred.experiments import counting
 from alfred.experiments.managed import (
     FILE,
     FOLDER,
@@ -26,9 +27,11 @@ from alfred.experiments.managed import (
     dump_managed,
     load_managed,
 )
+from alfred.experiments.managed_trials import finish_policies, trials_of_policies
 from alfred.experiments.managing import Managing, digest_of_scene, liquid
-from alfred.experiments.scenes import read_source, scene_of
+from alfred.experiments.scenes import Source, read_source, scene_of
 from alfred.experiments.stages import Stages
+from alfred.experiments.trials import TrialLedger, on_trial
 from alfred.manager.contracts import PolicyDescription, Scene
 from alfred.manager.figures import annual_volatility, capacity, figures, regimes
 from alfred.manager.judgement import (
@@ -79,6 +82,7 @@ def manage(folder: Path, home: Home, settings: ManagerSettings, progress: Progre
         progress: hears how far it is.
 
     Raises:
+        FetchError: the trials cannot be counted, because the tracking data cannot be reached.
         AlfredError: the run or its data do not allow what the settings ask for.
     """
     progress = progress or Silent()
@@ -91,6 +95,19 @@ def manage(folder: Path, home: Home, settings: ManagerSettings, progress: Progre
         progress.say("this run was managed before, with the same settings, data and code")
         return before
     managing = Managing(scene, settings, Stages(home.stages), progress)
+    ledger = TrialLedger.open(home)
+    policies = by_simplicity(managing.policies)
+    trials = counting.begin(ledger, trials_of_policies(source, settings, policies, digest_of_scene(scene), digest))
+    with on_trial(ledger, trials):
+        record = _judge(managing, source, folder, digest, scene=scene)
+    accounts = {name: managing.tracks(name) for name in policies}
+    finish_policies(ledger, trials, record, managing.judged, accounts)
+    return record
+
+
+def _judge(managing: Managing, source: Source, folder: Path, digest: str, *, scene: Scene) -> ManagerRecord:
+    """Run every policy, compare them, and write the folder."""
+    settings, progress = managing.settings, managing.progress
     judged = _tracks(managing, source.study.evaluation)
     narrow = liquid(scene)
     among_liquid = (
