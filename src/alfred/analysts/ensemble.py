@@ -96,7 +96,7 @@ class Ensemble:
         return FittedEnsemble(self.spec, self.members, Inputs.of(train), fits, weights, intercept, calibration, record)
 
     def _fits(self, member: Member, train: Windows, valid: Windows) -> list[FittedAnalyst]:
-        latest = _latest(train, member.quarters), _latest(valid, member.quarters)
+        latest = train.latest(member.quarters), valid.latest(member.quarters)
         jobs = [Job(*latest, seed) for seed in member.seeds]
         return fit_many(member.spec, self.settings, jobs, progress=self.progress)
 
@@ -200,26 +200,10 @@ def _forecasts(fits: Sequence[Sequence[FittedAnalyst]], members: Sequence[Member
     """(M, N) forecasts of each member, the mean over its seeds."""
     found = np.zeros((len(fits), len(windows)))
     for at, (own, member) in enumerate(zip(fits, members, strict=True)):
-        latest = _latest(windows, member.quarters)
+        latest = windows.latest(member.quarters)
         for fit in own:
             found[at] += fit.predict(latest).mean / len(own)
     return found
-
-
-def _latest(windows: Windows, quarters: int) -> Windows:
-    """The windows' latest quarters, all of them where there are no more."""
-    if quarters >= windows.quarters:
-        return windows
-    return Windows(
-        windows.cells,
-        windows.index[:, -quarters:],
-        windows.columns,
-        windows.dates,
-        windows.symbols,
-        windows.target,
-        windows.horizon_quarters,
-        windows.y,
-    )
 
 
 def create(spec: AnalystSpec, train_settings: TrainSettings, seed: int, progress: Progress) -> Ensemble:

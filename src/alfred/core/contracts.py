@@ -153,6 +153,10 @@ class Windows:
             }
         )
 
+    def latest(self, quarters: int) -> Self:
+        """The same rows with their latest quarters, all of them where there are no more. They share the cells."""
+        return self if quarters >= self.quarters else self._with({"index": self.index[:, -quarters:]})
+
     def without_labels(self) -> Self:
         """The same rows as they are handed out for forecasting."""
         return self._with({"y": None})

@@ -150,7 +150,7 @@ def _ensemble_parts(
     variance, methods = np.zeros((rows, columns)), []
     forecast, base = np.full(rows, fitted.intercept), fitted.intercept
     for weight, member, own in zip(fitted.weights.tolist(), fitted.members, fitted.fits, strict=True):
-        latest, others = _latest(windows, member.quarters), _latest(background, member.quarters)
+        latest, others = windows.latest(member.quarters), background.latest(member.quarters)
         for number, fit in enumerate(own):
             # Fits of one member draw each for itself, so that their errors do not add up.
             drawn = settings.model_copy(update={"seed": settings.seed + number})
@@ -194,18 +194,3 @@ def _cut(
     factor = (cut - cut_base) / apart
     values, history, errors = parts
     return values * factor[:, None, None], history * factor, errors * np.abs(factor)[:, None]
-
-
-def _latest(windows: Windows, quarters: int) -> Windows:
-    """The windows' latest quarters."""
-    if quarters >= windows.quarters:
-        return windows
-    return Windows(
-        windows.cells,
-        windows.index[:, -quarters:],
-        windows.columns,
-        windows.dates,
-        windows.symbols,
-        windows.target,
-        windows.horizon_quarters,
-    )
