@@ -89,7 +89,8 @@ def manage(folder: Path, home: Home, settings: ManagerSettings, progress: Progre
     progress.say("manager")
     source = read_source(folder, home, settings.analysts)
     scene = scene_of(source, settings)
-    digest = digest_of(digest_of_scene(scene), settings.model_dump(mode="json"), code_digest())
+    seen = digest_of_scene(scene)
+    digest = digest_of(seen, settings.model_dump(mode="json"), code_digest())
     before = load_managed_or_none(folder)
     if before is not None and before.digest == digest:
         progress.say("this run was managed before, with the same settings, data and code")
@@ -97,18 +98,17 @@ def manage(folder: Path, home: Home, settings: ManagerSettings, progress: Progre
     managing = Managing(scene, settings, Stages(home.stages), progress)
     ledger = TrialLedger.open(home)
     policies = by_simplicity(managing.policies)
-    trials = counting.begin(ledger, trials_of_policies(source, settings, policies, digest_of_scene(scene), digest))
+    trials = counting.begin(ledger, trials_of_policies(source, settings, policies, seen, digest))
     with on_trial(ledger, trials):
-        record = _judge(managing, source, folder, digest, scene=scene)
-    accounts = {name: managing.tracks(name) for name in policies}
-    finish_policies(ledger, trials, record, managing.judged, accounts)
+        judged = _tracks(managing, source.study.evaluation)
+        record = _judge(managing, judged, source, folder, digest)
+    finish_policies(ledger, trials, record, judged.scene, judged.tracks)
     return record
 
 
-def _judge(managing: Managing, source: Source, folder: Path, digest: str, *, scene: Scene) -> ManagerRecord:
-    """Run every policy, compare them, and write the folder."""
-    settings, progress = managing.settings, managing.progress
-    judged = _tracks(managing, source.study.evaluation)
+def _judge(managing: Managing, judged: _Judged, source: Source, folder: Path, digest: str) -> ManagerRecord:
+    """Compare the policies' accounts, and write the folder."""
+    settings, progress, scene = managing.settings, managing.progress, managing.scene
     narrow = liquid(scene)
     among_liquid = (
         None if narrow is None else _tracks(replace(managing, scene=narrow, past=scene), source.study.evaluation)
