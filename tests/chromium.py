@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import websocket
 
 FLAGS = (
@@ -24,6 +25,14 @@ PATIENCE = 60.0
 
 def executable() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def required() -> str:
+    """The browser's program; the test is skipped where there is none."""
+    program = executable()
+    if program is None:
+        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    return program
 
 
 @dataclass

@@ -16,9 +16,7 @@ PLOTS = 12
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Tab]:
-    program = chromium.executable()
-    if program is None:
-        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    program = chromium.required()
     with chromium.browser(program, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 

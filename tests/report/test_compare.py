@@ -95,9 +95,7 @@ def test_nothing_is_paired_without_common_quarters(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_page_is_whole_in_a_browser(tmp_path: Path, width: int) -> None:
-    program = chromium.executable()
-    if program is None:
-        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    program = chromium.required()
     page = write_comparison(tmp_path / "compared.html", compare_runs(two_runs(tmp_path)))
     with chromium.browser(program, tmp_path / "profile") as tab:
         tab.size(width)

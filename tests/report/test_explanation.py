@@ -37,9 +37,7 @@ def test_what_it_warns_of(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Tab]:
-    program = chromium.executable()
-    if program is None:
-        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    program = chromium.required()
     with chromium.browser(program, tmp_path_factory.mktemp("profile")) as opened:
         yield opened
 

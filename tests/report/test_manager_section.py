@@ -132,9 +132,7 @@ def test_a_ruined_policy_is_named(run: Path) -> None:
 
 @pytest.mark.slow
 def test_the_section_is_whole_in_a_browser(run: Path, tmp_path: Path) -> None:
-    program = chromium.executable()
-    if program is None:
-        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    program = chromium.required()
     managed(run)
     report = write_report(run)
     with chromium.browser(program, tmp_path / "profile") as tab:

@@ -187,9 +187,7 @@ def served(home: Home) -> Iterator[int]:
 
 @pytest.mark.slow
 def test_a_run_started_in_the_browser_ends_in_its_report(home: Home, tmp_path: Path) -> None:
-    program = chromium.executable()
-    if program is None:
-        pytest.skip("no Chromium on this machine: install chromium to see the page as a reader does")
+    program = chromium.required()
     study = Study.parse(tomllib.loads(STUDY) | {"name": "earlier"}, "the study")
     run_study(study, home)
     with served(home) as port, chromium.browser(program, tmp_path / "profile") as tab:
