@@ -282,7 +282,7 @@ def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no run's folder"):
         load_record(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(DataError, match="cannot be read by this version .* away and run its study again"):
+    with pytest.raises(DataError, match=r"cannot be read by this version .* away and run its study again"):
         load_record(tmp_path)
 
 
