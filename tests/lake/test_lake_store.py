@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -364,6 +365,19 @@ def test_records_are_found_again_in_any_folder(tmp_path: Path, folder: str) -> N
     assert lake.write("quarantine", refused("B", "off-calendar")).unchanged == 5
     assert lake.remove("quarantine", refused("B", "off-calendar")) == 5
     assert len(lake.asof(LATE).quarantine()) == 10
+
+
+def test_a_table_reads_no_files_of_others(tmp_path: Path) -> None:
+    lake, other = Lake(tmp_path / "a space"), tmp_path / "mine.parquet"
+    lake.write("bars", bars("A", [1.0]))
+    bars("SECRET", [1.0]).write_parquet(other)
+    added = {
+        "path": "../../mine.parquet", "partitionValues": {}, "size": other.stat().st_size, "modificationTime": 1,
+        "dataChange": True,
+    }  # fmt: skip
+    (tmp_path / "a space" / "bars" / "_delta_log" / f"{1:020d}.json").write_text(json.dumps({"add": added}))
+    with pytest.raises(DataError, match=r"mine\.parquet, which lies outside it; nothing was read"):
+        lake.asof(LATE).bars()
 
 
 @pytest.mark.parametrize("folder", ["a[1]", "a%20b", "a|b"])

@@ -68,6 +68,10 @@ def scanned(delta: DeltaTable) -> pl.LazyFrame:
         return pl.scan_delta(delta)
     schema = pl.DataFrame(pa.schema(delta.schema()).empty_table()).schema
     files = [unquote(uri.removeprefix("file://")) for uri in delta.file_uris()]
+    root = unquote(delta.table_uri.removeprefix("file://")).rstrip("/") + "/"
+    outside = next((file for file in files if not os.path.normpath(file).startswith(root)), None)
+    if outside is not None:
+        raise DataError(f"the table at {root} names the file {outside}, which lies outside it; nothing was read.")
     if not files:
         return pl.LazyFrame(schema=schema)
     return pl.scan_parquet(files, glob=False, schema=schema, missing_columns="insert")
