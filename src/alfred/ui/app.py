@@ -13,11 +13,13 @@ from urllib.parse import parse_qs, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alfred.core.errors import AlfredError, ConfigError
 from alfred.core.home import Home
@@ -34,6 +36,10 @@ from alfred.ui.jobs import STUDY, Jobs
 from alfred.ui.pages import lake_sheet, recommendations_sheet, run_table, runs_of, trials_sheet
 
 LARGEST_FORM = 1_000_000
+FOREIGN = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; frame-ancestors 'none'"}
+"""A run's folder may come from someone else, and so may the script of its report: as a page of nowhere it can neither
+read the dashboard nor give it orders."""
+GUARD = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"}
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -58,9 +64,27 @@ def make_app(jobs: Jobs, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[:
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False),
+            Middleware(_Guarded),
+        ],
         exception_handlers={AlfredError: pages.refused},
     )
+
+
+class _Guarded:
+    """Adds to every answer that no other page may frame it, so that nobody's click is led onto a button of ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(GUARD)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 class _Pages:
@@ -82,13 +106,13 @@ class _Pages:
         found = {path.parent.name: path for path in folder.glob(f"{EXPLAINED}/*/{EXPLANATION}")}
         if analyst not in found:
             raise ConfigError(f"{analyst!r} of {folder.name} was not explained; `alfred explain` does that.")
-        return FileResponse(found[analyst], media_type="text/html")
+        return _file(folder, found[analyst])
 
     async def report(self, request: Request) -> Response:
         folder = self._run(request.path_params["name"])
         if not (folder / FILE).is_file():
             await run_in_threadpool(write_report, folder)
-        return FileResponse(folder / FILE, media_type="text/html")
+        return _file(folder, folder / FILE)
 
     async def compare(self, request: Request) -> Response:
         folders = [self._run(name) for name in request.query_params.getlist("run")]
@@ -155,6 +179,13 @@ class _Pages:
 
     def _recent_jobs(self) -> list[Any]:
         return [self._jobs.find(name) for name in self._jobs.names()[:5]]
+
+
+def _file(folder: Path, path: Path) -> FileResponse:
+    """A page of a run's folder, unless it is a link to somewhere else."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{path.name} of {folder.name} is a link out of the run's folder; it is not shown.")
+    return FileResponse(path, media_type="text/html", headers=FOREIGN)
 
 
 def _page(template: str, at: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
