@@ -127,7 +127,8 @@ def status(
     held = held.filter(pl.col("symbol") == symbol) if symbol else held
     if held.is_empty():
         what = f"nothing of {symbol}" if symbol else "nothing yet"
-        out.print(f"The lake at {lake.root} holds {what}; bring data in with `alfred data fetch`.", soft_wrap=True)
+        told = f"The lake at {lake.root} holds {what}; bring data in with `alfred data fetch`."
+        out.print(told, markup=False, soft_wrap=True)
         return
     table = Table(box=None)
     for column in ("table", "source"):
@@ -137,7 +138,7 @@ def status(
     for row in held.iter_rows(named=True):
         symbols = "-" if row["symbols"] is None else f"{row['symbols']:,}"
         days = (str(row[day]) if row[day] else "-" for day in ("first", "last"))
-        table.add_row(row["table"], row["source"], symbols, f"{row['rows']:,}", *days)
+        table.add_row(row["table"], escape(row["source"]), symbols, f"{row['rows']:,}", *days)
     out.print(table)
 
 
@@ -237,7 +238,7 @@ def _findings(title: str, found: "pl.DataFrame", examples: int) -> None:
     counts = found.group_by("check").len().sort("len", "check", descending=[True, False])
     for check, count in counts.iter_rows():
         of_check = found.filter(pl.col("check") == check).sort("symbol", "date", nulls_last=True)
-        out.print(f"  {check}: {count:,} rows of {of_check['symbol'].n_unique():,} symbols")
+        out.print(f"  {escape(check)}: {count:,} rows of {of_check['symbol'].n_unique():,} symbols")
         shown = of_check if of_check["symbol"].null_count() else of_check.unique("symbol", maintain_order=True)
         for row in shown.head(examples).iter_rows(named=True):
             place = json.loads(row["row_key"]).get("where")

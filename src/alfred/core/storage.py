@@ -12,6 +12,11 @@ FULL = ("No space left on device", "os error 28", "disk is full")
 """What libraries say of a full disk."""
 
 
+def cell(text: str) -> str:
+    """A text for a CSV file: one that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield a scratch folder that becomes `target` when the block ends without an error.
