@@ -1,9 +1,13 @@
 """What the console does with names out of files that someone else made."""
 
 import io
+import sys
+from pathlib import Path
 
+import pytest
 from rich.table import Table
 
+from alfred.cli.main import main
 from alfred.cli.screen import Screen
 
 NAME = "\x1b]0;owned\x07\x1b[31mred\x9b2J:bomb:"
@@ -34,3 +38,14 @@ def test_our_own_colours_stay_on_a_terminal_and_nowhere_else() -> None:
     assert "\x1b[" in shown("[bold red]Error:[/] so", terminal=True)
     assert shown("[bold red]Error:[/] so", terminal=False) == "Error: so\n"
     assert shown("two\nlines\tand a tab", terminal=False).splitlines()[0] == "two"
+
+
+def test_a_pipe_that_lacks_a_letter_ends_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setenv("ALFRED_HOME", str(tmp_path / "größe"))
+    monkeypatch.setattr(sys, "argv", ["alfred", "data", "status"])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert b"gr??e/lake holds nothing yet" in written.getvalue()

@@ -1,5 +1,7 @@
 """The command line: thin commands over the stages. The only place that prints, and that catches errors."""
 
+import io
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -127,4 +129,6 @@ doctor.add_to(app)
 
 def main() -> None:
     """Entry point of the program `alfred`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal or pipe that lacks a letter ends no command
     app()

@@ -156,7 +156,7 @@ class Tracking:
 @contextmanager
 def _told_without(hidden: Sequence[str], place: str) -> Iterator[None]:
     """Turn what fails in the block into one sentence without secrets."""
-    from google.protobuf.json_format import ParseError
+    from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
