@@ -27,6 +27,7 @@ from alfred.core.contracts import Interval
 from alfred.core.errors import DataError
 from alfred.evaluation.audit import Audit
 from alfred.evaluation.contracts import Scorecard
+from alfred.experiments.sectors import SectorSummary
 from alfred.language.compare import ScorePair
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
@@ -262,6 +263,7 @@ class RunRecord:
     """Everything a run found out, beside its tables; `audit` is None in runs that were not audited.
 
     `frictions` says what accounts met in place of plain `cost_bps`, with their limits; empty where they met that.
+    `sectors` says what was known of them; None where nothing was, or by runs of a version that did not ask.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
@@ -293,6 +295,7 @@ class RunRecord:
     trials: TrialCount | None = None
     audit: Audit | None = None
     frictions: str = ""
+    sectors: SectorSummary | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

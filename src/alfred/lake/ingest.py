@@ -25,6 +25,8 @@ from alfred.lake.store import Lake, WriteReport
 from alfred.lake.tables import TABLES
 
 PROVIDERS = "alfred.lake.providers"
+CAME_LATER = ("sectors",)
+"""Tables that lakes filled by an earlier version lack; to fill them would write a whole market over what is there."""
 GROUP_ROWS = 2_000_000
 
 
@@ -231,11 +233,13 @@ def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFr
 def ensure(lake: Lake, name: str) -> tuple[WriteReport, ...]:
     """Bring in a bundled provider's data unless the lake holds rows of it in every table the provider fills.
 
+    Tables of `CAME_LATER` may be absent; `alfred data fetch` fills them.
+
     Raises:
         ConfigError: the provider is not bundled and the lake holds nothing of it; the message says how to fetch it.
     """
     source = provider(name)
-    if all(lake.holds(table, name) for table in source.DESCRIPTION.tables):
+    if all(lake.holds(table, name) for table in source.DESCRIPTION.tables if table not in CAME_LATER):
         return ()
     if source.DESCRIPTION.kind != "bundled":
         if lake.holds("bars", name):
