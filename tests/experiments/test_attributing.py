@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -259,15 +260,14 @@ def test_a_recommendation_names_the_sectors_that_bind(ran: Ran) -> None:
 
 
 def test_what_became_known_too_late_is_refused_for_limits_and_told_of_returns(ran: Ran, tmp_path: Path) -> None:
-    """The same market, whose sectors somebody wrote down only after its end."""
-    home, lake = Home(tmp_path), Lake(ran.home.lake).asof(dt.datetime(2100, 1, 1, tzinfo=dt.UTC))
-    late = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-    for name in ("bars", "actions", "facts", "earnings", "series", "insider", "articles"):
-        rows = lake.bars() if name == "bars" else lake._rows(name)
-        Lake(home.lake).write(name, rows)
-    known = lake.sectors().filter(pl.col("symbol") != ran.names[0])
-    Lake(home.lake).write("sectors", known.with_columns(pl.lit(late).alias("known_at")))
-    form = {**ran.study.model_dump(mode="json"), "data": {"provider": "synthetic", "until": "2011-12-30"}}
+    """The same market, whose sectors become known only in days to come."""
+    home = Home(tmp_path / "home")
+    shutil.copytree(ran.home.root, home.root)
+    known = Lake(ran.home.lake).asof(dt.datetime(2030, 1, 1, tzinfo=dt.UTC)).sectors()
+    shutil.rmtree(tmp_path / "home" / "lake" / "sectors")
+    late = pl.lit(dt.datetime(2090, 1, 1, tzinfo=dt.UTC)).alias("known_at")
+    Lake(home.lake).write("sectors", known.filter(pl.col("symbol") != ran.names[0]).with_columns(late))
+    form = ran.study.model_dump(mode="json")
     with pytest.raises(ConfigError, match="sector_max needs sectors, and the lake knows none of these names"):
         run_study(Study.parse(form, "late"), home)
     free = {**form, "backtest": {"strategies": ["simple"]}}
