@@ -1,7 +1,7 @@
 """Every strategy on every analyst's forecasts, and the benchmarks, on the same sessions and costs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from alfred.core.settings import suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.experiments.attributing import attributed
 from alfred.experiments.conditions import reality_of, sessions_before
+from alfred.experiments.deflated import tracks_of
 from alfred.experiments.market import Market
 from alfred.experiments.record import PortfolioResult
 from alfred.experiments.study import NAIVE, BacktestSettings, family
@@ -93,9 +94,12 @@ def run_portfolios(
     ).items():
         results.append(PortfolioResult(name, "benchmark", None, None, statistics))
         accounts[name] = account
+    rows = pl.concat([account_rows(name, account) for name, account in accounts.items()])
+    tracks = tracks_of(results, rows)
+    told = [replace(one, track=tracks.get(one.name)) for one in results]
     return Portfolios(
-        attributed(results, accounts, index, reality, BootstrapSettings(seed=seed)),
-        pl.concat([account_rows(name, account) for name, account in accounts.items()]),
+        attributed(told, accounts, index, reality, BootstrapSettings(seed=seed)),
+        rows,
         pl.concat([*ledger, pl.DataFrame(schema=LEDGER)]),
         tuple(warnings),
     )
