@@ -155,6 +155,9 @@ def test_a_vault_is_opened_once_and_again_only_by_name(
     assert (look.number, look.digest, look.verdict, look.run) == (1, record.digest, record.verdict, folder.name)
     assert look.finished_at
     assert count(home, "once").count == 4
+    # What was tried before still deflates, though it shares no quarter with the sealed ones.
+    traded = len(TrialLedger.open(home).returns("once").names)
+    assert traded / 2 < count(home, "once").effective <= traded
 
     for study in (family, tiny(name="changed", family="once", seeds=[3])):
         with pytest.raises(DataError, match=r"was opened on .* by the study 'tiny' .* say --again"):

@@ -30,6 +30,8 @@ _ADAPTER = TypeAdapter(TrialCount)
 _NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals", "manager")
 """Settings that are not part of one analyst's trial."""
 FEWEST_QUARTERS, SESSIONS_PER_QUARTER = 3, SESSIONS_PER_YEAR / 4
+TRAINED = "validation."
+"""Begins the names of figures by which `alfred train` tells how a model did on validation rows."""
 
 
 def trials_of(study: Study, inputs: Inputs, digest: str, protocol: str) -> tuple[Trial, ...]:
@@ -157,23 +159,33 @@ def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:
 
 
 def _is_untraded(trial: Trial) -> bool:
-    """Whether a sweep looked at it on validation rows, and nothing else was done with it."""
-    judged = any(name.startswith(VALID) for name in trial.figures or ())
+    """Whether it was looked at on validation rows, by a sweep or a training, and nothing else was done with it."""
+    judged = any(name.startswith((VALID, TRAINED)) for name in trial.figures or ())
     return trial.status == FINISHED and judged and not trial.series
 
 
 def independent(returns: Returns) -> tuple[float | None, float | None]:
-    """Effective number of strategies, and the variance of their Sharpe ratios of one session; None: too few to tell."""
-    common = returns.values[np.isfinite(returns.values).all(axis=1)]
-    if len(common) < FEWEST_QUARTERS or not common.shape[1]:
+    """Effective number of strategies, and the variance of their Sharpe ratios of one session.
+
+    Strategies need not have traded in the same quarters: what two of them share is looked at pair by pair, and those
+    that share fewer than three count as unlike. A ratio is of a strategy's own quarters, and weighs by how many those
+    are. None: no strategy traded; and of the variance, fewer than two traded for three quarters.
+    """
+    known = np.isfinite(returns.values)
+    traded = known.sum(axis=0)
+    if not traded.any():
         return None, None
-    effective = effective_trials(common)
-    away = common.std(axis=0, ddof=1)
+    long = traded >= FEWEST_QUARTERS
+    effective = effective_trials(returns.values) if long.any() else float((traded > 0).sum())
+    if long.sum() < 2:
+        return effective, None
+    own, weights = returns.values[:, long], traded[long]
+    away = np.nanstd(own, axis=0, ddof=1)
     # A Sharpe ratio grows with the root of time.
-    per_session = (
-        np.divide(common.mean(axis=0), away, out=np.zeros_like(away), where=away > 0) / SESSIONS_PER_QUARTER**0.5
-    )
-    return effective, float(per_session.var(ddof=1)) if len(per_session) > 1 else None
+    per_session = np.divide(np.nanmean(own, axis=0), away, out=np.zeros_like(away), where=away > 0)
+    per_session /= SESSIONS_PER_QUARTER**0.5
+    count, mean = len(weights), np.average(per_session, weights=weights)
+    return effective, float(np.average((per_session - mean) ** 2, weights=weights) * count / (count - 1))
 
 
 def recount(home: Home, folder: Path, record: RunRecord) -> str:
