@@ -1,7 +1,8 @@
 """What a run tells the trial ledger, and what the ledger says back: how many trials its family has had."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from alfred.core.storage import write_whole
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.deflation import effective_trials
 from alfred.evaluation.relative import RelativeError
-from alfred.experiments.prepared import Inputs
+from alfred.experiments.prepared import Inputs, run_digest
 from alfred.experiments.record import PortfolioResult, RunRecord, TrialCount, load_frame
 from alfred.experiments.study import NAIVE, Study, entry_name
 from alfred.experiments.trials import FAILED, FINISHED, VALID, Returns, Series, Trial, TrialLedger, returns_of
@@ -30,8 +31,8 @@ _ADAPTER = TypeAdapter(TrialCount)
 _NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals", "manager")
 """Settings that are not part of one analyst's trial."""
 FEWEST_QUARTERS, SESSIONS_PER_QUARTER = 3, SESSIONS_PER_YEAR / 4
-TRAINED = "validation."
-"""Begins the names of figures by which `alfred train` tells how a model did on validation rows."""
+TRAINED, TESTED = "validation.", "test."
+"""Begin the names of figures of rows that were looked at without a run: by `alfred train`, `ablate` and `notes`."""
 
 
 def trials_of(study: Study, inputs: Inputs, digest: str, protocol: str) -> tuple[Trial, ...]:
@@ -71,6 +72,22 @@ def _trial(study: Study, inputs: Inputs, digest: str, *, protocol: str, spec: An
         seen_until=inputs.seen_until,
         config={**config, "seeds": list(study.seeds)},
     )
+
+
+def trials_without(
+    study: Study, inputs: Inputs, spec: AnalystSpec, what: Mapping[str, Sequence[str]]
+) -> dict[str, Trial]:
+    """The trials of an analyst that is fitted anew without some columns, one for each family or column of `what`."""
+    whole = _trial(study, inputs, run_digest(study, inputs), protocol=study.universe.protocol, spec=spec)
+    return {
+        name: replace(
+            whole,
+            key=digest_of(whole.key, "without", sorted(columns)),
+            analyst=f"{whole.analyst} without {name}",
+            config={**(whole.config or {}), "without": sorted(columns)},
+        )
+        for name, columns in what.items()
+    }
 
 
 def begin(ledger: TrialLedger, trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -159,8 +176,8 @@ def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:
 
 
 def _is_untraded(trial: Trial) -> bool:
-    """Whether it was looked at on validation rows, by a sweep or a training, and nothing else was done with it."""
-    judged = any(name.startswith((VALID, TRAINED)) for name in trial.figures or ())
+    """Whether it was looked at without a run, by a sweep, a training or the like, and nothing else was done with it."""
+    judged = any(name.startswith((VALID, TRAINED, TESTED)) for name in trial.figures or ())
     return trial.status == FINISHED and judged and not trial.series
 
 

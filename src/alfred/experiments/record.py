@@ -241,8 +241,8 @@ class TrialCount:
         effective: independent tries that the finished trials' strategies amount to, by the correlation of their
             quarterly returns, pair by pair over the quarters that both traded in; None where none traded.
         sharpe_variance: of those strategies' Sharpe ratios of one session; None of fewer than 2.
-        untraded: finished trials that were judged on validation rows, by a sweep or a training, and never traded; each
-            counts whole.
+        untraded: finished trials that were looked at without a run, by a sweep, `alfred train`, `ablate` or `notes`,
+            and never traded; each counts whole.
     """
 
     family: str
