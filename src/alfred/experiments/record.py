@@ -244,9 +244,10 @@ class TrialCount:
         unsealed: every opening of the vault.
         counted_at: instant of the count.
         effective: independent tries that the finished trials' strategies amount to, by the correlation of their
-            quarterly returns; None where fewer than 3 quarters are common to them.
-        sharpe_variance: of those strategies' Sharpe ratios of one session; None likewise, or of fewer than 2.
-        untraded: finished trials of sweeps that were judged on validation rows and never traded; each counts whole.
+            quarterly returns, pair by pair over the quarters that both traded in; None where none traded.
+        sharpe_variance: of those strategies' Sharpe ratios of one session; None of fewer than 2.
+        untraded: finished trials that were looked at without a run, by a sweep, `alfred train`, `ablate` or `notes`,
+            and never traded; each counts whole.
     """
 
     family: str
