@@ -292,7 +292,7 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
         known = np.isfinite(panel.labels.of(target)[np.ix_(tested, names)]).any(axis=1).sum()
         if known < 2:
             raise DataError(
-                f"only {known} of {len(tested)} test quarter(s) has a label {target} by the end of the data; an "
+                f"only {known} of the {len(tested)} test quarters has a label {target} by the end of the data; an "
                 "evaluation needs at least 2. Test earlier quarters or bring longer data."
             )
 
