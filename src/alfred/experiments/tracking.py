@@ -30,7 +30,7 @@ DATABASE = "mlflow.db"
 SERVERS, DATABASES = ("http", "https"), ("sqlite", "postgresql", "mysql", "mssql")
 NONCE = "alfred.claim"
 PATIENCE_S = 10.0
-REFUSING = (401, 403, 407)
+REFUSING = (403, 407)
 LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 """Databases whose driver waits for ever for one that takes the call and says nothing, unless told otherwise."""
 
@@ -274,22 +274,31 @@ def _without_credentials(uri: str, place: str) -> str:
 
 
 def _reach_server(uri: str, place: str) -> None:
-    """Say at once that nobody answers, which MLflow's client takes minutes to find out."""
+    """Say at once that nobody answers, which MLflow's client takes minutes to find out, or that it lets nobody in."""
     import httpx
 
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    login = (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
     try:
         # What it says is not read: it may never end.
-        with httpx.stream("GET", f"{uri.rstrip('/')}/health", timeout=PATIENCE_S, follow_redirects=True) as answer:
+        with httpx.stream(
+            "GET", f"{uri.rstrip('/')}/version", timeout=PATIENCE_S, follow_redirects=True, auth=login
+        ) as answer:
             status = answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise FetchError(
             f"the tracking server {place} does not answer ({type(error).__name__}); start it, or unset "
             f"{TRACKING_VARIABLE} to keep tracking data in the home."
         ) from None
+    if status == httpx.codes.UNAUTHORIZED and not os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        refused = "does not take this name and password" if name else "asks for a name and a password"
+        raise ConfigError(
+            f"the tracking server {place} {refused}; let {TRACKING_VARIABLE} be "
+            f"{uri.partition(':')[0]}://NAME:PASSWORD@{place.partition('://')[2]}."
+        )
     if status in REFUSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise FetchError(
-            f"the tracking server {place} answers with status {status}; look at the name and password in "
-            f"{TRACKING_VARIABLE}, and at the server's log."
+            f"the tracking server {place} answers with status {status}; look at its log, and at who may use it."
         )
 
 
