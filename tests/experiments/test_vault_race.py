@@ -1,16 +1,13 @@
 """Two processes and one vault: exactly one opens it, on one disk and on two machines with one tracking server."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from served import Server
 
 from alfred.core.home import Home
 from alfred.experiments.tracking import tracking
@@ -65,45 +62,6 @@ def race(root: Path, environments: list[dict[str, str]], *words: str) -> list[st
     return sorted(process.communicate(timeout=200)[0].strip() for process in started)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A tracking server on loopback, with a SQLite file behind it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-        "--artifacts-destination", str(tmp_path / "artifacts"),
-    ]  # fmt: skip
-    # One worker answers in threads; a second would be taken for dead where the machine is busy.
-    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=quiet, start_new_session=True)
-        try:
-            _wait_for(port, process, tmp_path / "server.log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=60)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 200
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.2)
-
-
 def test_of_two_processes_one_opens_the_vault_on_a_home_that_was_never_used(tmp_path: Path) -> None:
     place = tmp_path / "home"
     opened, refused = race(tmp_path / "race", [{"ALFRED_HOME": str(place)}] * 2)
@@ -115,7 +73,10 @@ def test_of_two_processes_one_opens_the_vault_on_a_home_that_was_never_used(tmp_
     assert TrialLedger.open(home).count("race") == 2
 
 
-def test_of_two_machines_on_one_server_one_opens_the_vault_and_again_is_marked(tmp_path: Path, server: str) -> None:
+def test_of_two_machines_on_one_server_one_opens_the_vault_and_again_is_marked(
+    tmp_path: Path, tracking_server: Server
+) -> None:
+    server = tracking_server.uri
     homes = [
         {"ALFRED_HOME": str(tmp_path / f"machine-{who}"), "ALFRED_TRACKING_URI": server} for who in range(2)
     ]  # fmt: skip
