@@ -55,22 +55,31 @@ def strategies_of(portfolios: Sequence[PortfolioResult], tracks: Mapping[str, Tr
 
 
 def of_ledger(counted: TrialCount | None) -> Trials | None:
-    """What the ledger knows of a family's tries; one without returns counts whole. None where it cannot tell."""
+    """What the ledger knows of a family's tries; one without returns counts whole. None where it cannot tell.
+
+    A variance of 0 is one that it does not know.
+    """
     if counted is None:
         return None
-    if counted.effective is None or counted.sharpe_variance is None:
-        return Trials(1 + counted.untraded, 0.0) if counted.untraded else None
     whole = counted.failed + counted.unfinished + counted.untraded
-    return Trials(counted.effective + whole, counted.sharpe_variance)
+    if counted.effective is None:
+        return Trials(1 + whole, 0.0) if whole else None
+    return Trials(counted.effective + whole, counted.sharpe_variance or 0.0)
 
 
 def all_tries(strategies: Mapping[str, Track], ledger: Trials | None) -> Trials:
-    """What is known of the family's tries, at least the run's own."""
+    """What is known of the family's tries, at least the run's own.
+
+    Where nobody knows how the tries' ratios vary, they are taken to vary as chance alone makes those of the run's
+    strategies: by 1 / (T - 1), the variance of a Sharpe ratio without skill over T periods (Lo, 2002, The statistics of
+    Sharpe ratios, Financial Analysts Journal 58(4)). Otherwise any number of tries would count for nothing.
+    """
     ratios = [track.sharpe for track in strategies.values()]
     own = Trials(max(1, len(ratios)), float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0)
-    if ledger is None:
-        return own
-    return Trials(max(own.count, ledger.count), max(own.variance, ledger.variance))
+    known = own if ledger is None else Trials(max(own.count, ledger.count), max(own.variance, ledger.variance))
+    if known.variance > 0.0 or not strategies:
+        return known
+    return Trials(known.count, max(1.0 / (track.periods - 1) for track in strategies.values()))
 
 
 def deflated_ratios(

@@ -28,6 +28,7 @@ from alfred.core.errors import DataError
 from alfred.evaluation.audit import Audit
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.deflation import Track
+from alfred.experiments.sectors import SectorSummary
 from alfred.language.compare import ScorePair
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
@@ -243,9 +244,10 @@ class TrialCount:
         unsealed: every opening of the vault.
         counted_at: instant of the count.
         effective: independent tries that the finished trials' strategies amount to, by the correlation of their
-            quarterly returns; None where fewer than 3 quarters are common to them.
-        sharpe_variance: of those strategies' Sharpe ratios of one session; None likewise, or of fewer than 2.
-        untraded: finished trials of sweeps that were judged on validation rows and never traded; each counts whole.
+            quarterly returns, pair by pair over the quarters that both traded in; None where none traded.
+        sharpe_variance: of those strategies' Sharpe ratios of one session; None of fewer than 2.
+        untraded: finished trials that were looked at without a run, by a sweep, `alfred train`, `ablate` or `notes`,
+            and never traded; each counts whole.
     """
 
     family: str
@@ -266,6 +268,7 @@ class RunRecord:
     """Everything a run found out, beside its tables; `audit` is None in runs that were not audited.
 
     `frictions` says what accounts met in place of plain `cost_bps`, with their limits; empty where they met that.
+    `sectors` says what was known of them; None where nothing was, or by runs of a version that did not ask.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
@@ -297,6 +300,7 @@ class RunRecord:
     trials: TrialCount | None = None
     audit: Audit | None = None
     frictions: str = ""
+    sectors: SectorSummary | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)
