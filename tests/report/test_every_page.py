@@ -40,13 +40,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     listed = home.root / "experiments.html"
     listed.write_text(experiments_page(list_experiments(home).experiments, "rank_ic"), encoding="utf-8")
     return {
-        "a report with a manager and an explanation": write_report(first),
-        "an explanation": write_explanation(explained),
-        "a report of next to nothing": write_report(bare),
-        "a comparison": write_comparison(home.root / "compared.html", compare_runs([first, second])),
-        "all experiments": listed,
-        "no experiments": _written(home.root / "none.html", experiments_page(())),
-        "the notes again": write_sheet(home.root / "waterfall.html", sheet(WATERFALL)),
+        "a report with a manager and an explanation, 16 plots": write_report(first),
+        "an explanation, 3 plots": write_explanation(explained),
+        "a report of next to nothing, 2 plots": write_report(bare),
+        "a comparison, 2 plots": write_comparison(home.root / "compared.html", compare_runs([first, second])),
+        "all experiments, 3 plots": listed,
+        "no experiments, 0 plots": _written(home.root / "none.html", experiments_page(())),
+        "the notes again, 1 plots": write_sheet(home.root / "waterfall.html", sheet(WATERFALL)),
     }
 
 
@@ -73,7 +73,9 @@ def test_no_page_has_faults(tab: chromium.Tab, pages: dict[str, Path], width: in
         tab.requests.clear()
         tab.open(page)
         outside = [address for address in tab.requests if not address.startswith(("file:", "data:", "blob:"))]
-        if wrong := faults(tab) + outside:
+        drawn = tab.value("document.querySelectorAll('.canvas').length")
+        missing = [] if kind.endswith(f" {drawn} plots") else [f"{drawn} plots"]
+        if wrong := faults(tab) + outside + missing:
             found[kind] = wrong
     assert found == {}
 
