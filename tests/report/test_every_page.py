@@ -40,7 +40,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     listed = home.root / "experiments.html"
     listed.write_text(experiments_page(list_experiments(home).experiments, "rank_ic"), encoding="utf-8")
     return {
-        "a report with a manager and an explanation, 16 plots": write_report(first),
+        "a report with a manager and an explanation, 18 plots": write_report(first),
         "an explanation, 3 plots": write_explanation(explained),
         "a report of next to nothing, 2 plots": write_report(bare),
         "a comparison, 2 plots": write_comparison(home.root / "compared.html", compare_runs([first, second])),

@@ -1,6 +1,7 @@
 """What the audit found, and what it could not look at."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from alfred.evaluation.audit import Audit, Finding, Outcome
 from alfred.experiments.record import RunRecord
@@ -14,6 +15,18 @@ SAID_BY_THE_RUN = {
     "label-beyond-data": "Ends unknown:",
 }
 """How the run's own warning begins that says the same as a finding of a check."""
+
+
+class Audited(Protocol):
+    """The record of whatever was audited."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Its own."""
+
+    @property
+    def audit(self) -> Audit | None:
+        """What the audit found; None where there was none."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +52,7 @@ def audit_section(record: RunRecord) -> AuditSection:
     return AuditSection(audit.summary, Table(caption, columns, tuple(map(_row, audit.outcomes))))
 
 
-def warnings(record: RunRecord) -> tuple[str, ...]:
+def warnings(record: Audited) -> tuple[str, ...]:
     """What a reader must know before any figure: the run's own warnings, then the audit's that it did not give."""
     audit = record.audit or Audit()
     found = [f"Audit, {one.check}: {one.what}" for one in audit.findings if not _is_said(one, record.warnings)]

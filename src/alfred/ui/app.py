@@ -206,6 +206,6 @@ def _check_study(text: str) -> None:
     """Refuse at once what cannot be run."""
     try:
         form = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"the study cannot be read as TOML: {error}.") from error
     Study.parse(form, "the study")
