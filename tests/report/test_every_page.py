@@ -48,7 +48,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "a report with digests, 12 plots": write_report(read),
         "a report with a manager and an explanation, 18 plots": write_report(first),
         "an explanation, 3 plots": write_explanation(explained),
-        "a report of next to nothing, 2 plots": write_report(bare),
+        "a report of next to nothing, 3 plots": write_report(bare),
         "a comparison, 2 plots": write_comparison(home.root / "compared.html", compare_runs([first, second])),
         "all experiments, 3 plots": listed,
         "no experiments, 0 plots": _written(home.root / "none.html", experiments_page(())),
