@@ -14,8 +14,10 @@ from alfred.core.contracts import DIRECTION, EXCESS, RANK, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
-from alfred.experiments.attributing import EQUAL, attributed, ground_of
+from alfred.evaluation.deflation import Track
+from alfred.experiments.attributing import EQUAL, Told, attributed, ground_of
 from alfred.experiments.conditions import reality_of, sessions_before
+from alfred.experiments.deflated import tracks_of
 from alfred.experiments.market import Market
 from alfred.experiments.record import PortfolioResult
 from alfred.experiments.sectors import SectorSummary, summary_of
@@ -97,19 +99,22 @@ def run_portfolios(
         results.append(PortfolioResult(name, "benchmark", None, None, statistics))
         accounts[name] = account
     ground = ground_of(market, bars, index, accounts[EQUAL].rebalanced, reality)
-    told = attributed({name: [one] for name, one in accounts.items()}, EQUAL, ground, BootstrapSettings(seed=seed))
+    parts = attributed({name: [one] for name, one in accounts.items()}, EQUAL, ground, BootstrapSettings(seed=seed))
+    rows = pl.concat([account_rows(name, account) for name, account in accounts.items()])
+    tracks = tracks_of(results, rows)
     return Portfolios(
-        tuple(
-            replace(one, over_cash=told[one.name].over_cash, over_equal=told[one.name].over_equal)
-            if one.name in told
-            else one
-            for one in results
-        ),
-        pl.concat([account_rows(name, account) for name, account in accounts.items()]),
+        tuple(_told(one, parts.get(one.name), tracks.get(one.name)) for one in results),
+        rows,
         pl.concat([*ledger, pl.DataFrame(schema=LEDGER)]),
         tuple(warnings),
         None if ground.sectors is None else summary_of(ground.sectors, ground.reference > 0.0),
     )
+
+
+def _told(result: PortfolioResult, parts: Told | None, track: Track | None) -> PortfolioResult:
+    if parts is None:
+        return replace(result, track=track)
+    return replace(result, track=track, over_cash=parts.over_cash, over_equal=parts.over_equal)
 
 
 def readings_of(forecasts: pl.DataFrame, analyst: str, symbols: Sequence[str]) -> Readings:

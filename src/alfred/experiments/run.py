@@ -29,7 +29,7 @@ from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments import counting
 from alfred.experiments.audit import Results, evidence_of, require_clean
 from alfred.experiments.conditions import reality_of, told
-from alfred.experiments.deflated import deflated_ratios
+from alfred.experiments.deflated import deflated_ratios, tracks_of
 from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
@@ -183,7 +183,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         scorecards,
         portfolios.results,
         trials=counted.count,
-        deflated=deflated_ratios(portfolios.results, portfolios.accounts, counted),
+        deflated=deflated_ratios(portfolios.results, tracks_of(portfolios.results, portfolios.accounts), counted),
     )
     audit = examine(evidence_of(study, asked.prepared, walk, results))
     require_clean(audit)
@@ -292,7 +292,7 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
         known = np.isfinite(panel.labels.of(target)[np.ix_(tested, names)]).any(axis=1).sum()
         if known < 2:
             raise DataError(
-                f"only {known} of {len(tested)} test quarter(s) has a label {target} by the end of the data; an "
+                f"only {known} of the {len(tested)} test quarters has a label {target} by the end of the data; an "
                 "evaluation needs at least 2. Test earlier quarters or bring longer data."
             )
 

@@ -8,6 +8,7 @@ import polars as pl
 from alfred.experiments.managed import ManagerRecord, load_managed, load_managed_frame
 from alfred.manager.figures import PolicyFigures
 from alfred.manager.judgement import BENCHMARK, CASH
+from alfred.report.accounts import ticks
 from alfred.report.attribution import AttributionSection, section_of
 from alfred.report.forest import Row, forest
 from alfred.report.format import COUNT, PERCENT, RATIO, SIGNED_PERCENT, NumberStyle, significant
@@ -61,7 +62,7 @@ def manager_section(folder: Path) -> ManagerSection | None:
         tuple(plot for plot in plots if plot is not None),
         _figures(record),
         tuple(table for table in tables if table is not None),
-        not record.liquid,
+        not record.liquid and not record.capitals,
         _attribution(record),
     )
 
@@ -147,8 +148,8 @@ def _growth_plot(record: ManagerRecord, accounts: pl.DataFrame, series: dict[str
         f"Account value over time of {len(record.figures)} policies.",
         traces,
         layout(
-            axis("", {"type": "date", "showgrid": False}),
-            axis("value (start = 1)", {"type": "log", "tickformat": "~g", "nticks": 8}),
+            axis("date", {"type": "date", "showgrid": False}),
+            axis("value (start = 1)", {"type": "log", "tickvals": ticks(accounts["value"]), "tickformat": "~g"}),
             {"dragmode": "zoom"},
         ),
         height=480,
