@@ -145,7 +145,7 @@ def answering(status: int, body: bytes, *, endless: bool = False) -> Iterator[in
 def test_a_server_that_refuses_is_told_at_once(tmp_path: Path, status: int) -> None:
     with answering(status, b"<html>no</html>") as port:
         place = Home(tmp_path, shared_tracking=f"http://me:s3cret-{status}@127.0.0.1:{port}")
-        with pytest.raises(FetchError, match=f"answers with status {status}; look at its log") as caught:
+        with pytest.raises(FetchError, match=f"answers with status {status}; look at the name and password") as caught:
             tracking(place)
     assert "s3cret" not in str(caught.value)
 

@@ -74,6 +74,13 @@ def scan(
         err.print(f"Left out for want of history: {', '.join(chosen.too_short)}.", markup=False)
     if chosen.caution:
         err.print(f"[yellow]{chosen.caution}[/]")
+    if save is not None and not as_of:
+        err.print(
+            f"[yellow]Chosen with all prices to {bars.dates[-1]}, by who was still traded then. A study that tests "
+            "earlier quarters with these names knows their future, and the file does not tell; say --as-of before its "
+            "test.[/]",
+            soft_wrap=True,
+        )
     if save is not None:
         baskets = Baskets(chosen.symbols)
         if save.exists():

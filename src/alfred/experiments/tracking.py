@@ -156,7 +156,7 @@ class Tracking:
 @contextmanager
 def _told_without(hidden: Sequence[str], place: str) -> Iterator[None]:
     """Turn what fails in the block into one sentence without secrets."""
-    from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
+    from google.protobuf.json_format import ParseError
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -281,9 +281,8 @@ def _reach_server(uri: str, place: str) -> None:
     login = (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
     try:
         # What it says is not read: it may never end.
-        with httpx.stream(
-            "GET", f"{uri.rstrip('/')}/version", timeout=PATIENCE_S, follow_redirects=True, auth=login
-        ) as answer:
+        asked = httpx.stream("GET", f"{uri.rstrip('/')}/version", timeout=PATIENCE_S, follow_redirects=True, auth=login)
+        with asked as answer:
             status = answer.status_code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise FetchError(
@@ -298,7 +297,8 @@ def _reach_server(uri: str, place: str) -> None:
         )
     if status in REFUSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         raise FetchError(
-            f"the tracking server {place} answers with status {status}; look at its log, and at who may use it."
+            f"the tracking server {place} answers with status {status}; look at the name and password in "
+            f"{TRACKING_VARIABLE}, and at the server's log."
         )
 
 
