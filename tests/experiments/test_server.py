@@ -182,9 +182,17 @@ def test_what_cannot_work_is_said_before_it_starts(tmp_path: Path, monkeypatch: 
     with pytest.raises(ConfigError, match="port"):
         command(tmp_path, port=0)
 
-    def absent(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
+    real, lacking = importlib.metadata.version, {"Flask-WTF"}
 
-    monkeypatch.setattr(importlib.metadata, "version", absent)
-    with pytest.raises(ConfigError, match=r"needs the extra: pip install 'alfred\[server\]'"):
+    def version(name: str) -> str:
+        if name in lacking:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    command(tmp_path)
+    with pytest.raises(ConfigError, match=r"for Flask-WTF is not installed: pip install 'alfred\[server\]'"):
+        command(tmp_path, login=True)
+    lacking.add("mlflow")
+    with pytest.raises(ConfigError, match=r"needs the extra, for mlflow is not installed: pip install 'alfred"):
         command(tmp_path)
