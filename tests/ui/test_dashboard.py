@@ -130,9 +130,46 @@ def test_orders_of_other_pages_are_not_taken(client: TestClient, home: Home) -> 
     assert Jobs(home).names() == ()
 
 
+def test_a_report_of_someone_else_is_shown_as_a_page_of_nowhere(client: TestClient, home: Home) -> None:
+    """Its script can then neither read the dashboard nor start runs, which takes the dashboard's own origin."""
+    folder = home.runs / "sent-to-me"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    (folder / "report.html").write_text("<script>fetch('/jobs', {method: 'POST'})</script>")
+    answer = client.get("/runs/sent-to-me/report.html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "sandbox" in policy
+    assert "allow-same-origin" not in policy
+    assert client.post("/jobs", data={"study": STUDY}, headers={"Origin": "null"}).status_code == 400
+
+
+def test_a_report_that_links_out_of_its_run_is_not_shown(client: TestClient, home: Home, tmp_path: Path) -> None:
+    folder, secret = home.runs / "sent-to-me", tmp_path / "secret"
+    folder.mkdir(parents=True)
+    secret.write_text("my password")
+    (folder / "run.json").write_text("{}")
+    (folder / "report.html").symlink_to(secret)
+    answer = client.get("/runs/sent-to-me/report.html")
+    assert answer.status_code == 404
+    assert "report.html of sent-to-me is a link out of the run&#39;s folder" in answer.text
+    assert "my password" not in answer.text
+
+
+@pytest.mark.parametrize("address", ["/", "/new", "/jobs/none", "/nowhere"])
+def test_no_other_page_may_frame_the_dashboard(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 @pytest.mark.parametrize(
     ("study", "words"),
-    [("name = ", "cannot be read as TOML"), ("nonsense = 1", "unknown setting"), ("", "is required but absent")],
+    [
+        ("name = ", "cannot be read as TOML"),
+        ("a = " + "[" * 9_999, "cannot be read as TOML"),
+        ("nonsense = 1", "unknown setting"),
+        ("", "is required but absent"),
+    ],
 )
 def test_a_wrong_study_is_refused_at_once(client: TestClient, home: Home, study: str, words: str) -> None:
     answer = client.post("/jobs", data={"study": study})
@@ -174,6 +211,9 @@ def test_progress_is_read_line_by_line(tmp_path: Path) -> None:
     assert (job.tasks[0].done, job.tasks[0].total, job.tasks[0].finished) == (2, 3, False)
     assert job.lines == ("data",)
     assert read_job("one", tmp_path, alive=False, known=True).outcome == LOST
+    # A full disk cut a line, and another followed when there was room again.
+    (tmp_path / "progress.jsonl").write_text(f"{text}{{'kin\n[]\n{json.dumps(events[0])}\n", encoding="utf-8")
+    assert read_job("one", tmp_path, alive=True, known=True).lines == ("data", "data")
 
 
 def _until_over(jobs: Jobs, name: str) -> str:
