@@ -106,3 +106,31 @@ def test_the_legend_shows_and_hides(tab: chromium.Tab, report: Path) -> None:
     tab.value("document.querySelectorAll('[data-plot=plot-quarters] [data-key]')[1].click()")
     pressed = "[...document.querySelectorAll('[data-plot=plot-quarters] [data-key]')].map(one => one.ariaPressed)"
     assert tab.value(pressed).count("true") == 1
+
+
+def test_the_accounts_zoom_and_return(tab: chromium.Tab, report: Path) -> None:
+    tab.size(1440)
+    tab.open(report)
+    tab.value("document.getElementById('plot-accounts').scrollIntoView({ behavior: 'instant', block: 'center' })")
+    box = tab.value(
+        "(() => { const box = document.querySelector('#plot-accounts .nsewdrag').getBoundingClientRect();"
+        "return [box.left, box.top, box.width, box.height]; })()"
+    )
+    axis = "document.getElementById('plot-accounts')._fullLayout.xaxis"
+    span = f"({axis}._rl[1] - {axis}._rl[0])"
+    whole = tab.value(span)
+
+    def mouse(kind: str, across: float, clicks: int = 1) -> None:
+        at = {"x": box[0] + across * box[2], "y": box[1] + 0.5 * box[3]}
+        tab.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=clicks, **at)
+
+    mouse("mousePressed", 0.3)
+    for across in (0.4, 0.5, 0.6):
+        mouse("mouseMoved", across)
+    mouse("mouseReleased", 0.6)
+    assert tab.until(f"{span} < 0.5 * {whole} && {span}") > 0
+    for clicks in (1, 2):
+        mouse("mousePressed", 0.5, clicks)
+        mouse("mouseReleased", 0.5, clicks)
+    tab.until(f"Math.abs({span} / {whole} - 1) < 0.02")
+    assert tab.problems == []

@@ -95,6 +95,16 @@ def test_plots_hold_all_that_cost_and_the_naive_forecast_is_none_of_them(
     assert math.isclose(trace["y"][0] - trace["error_y"]["arrayminus"][0], ends.lower, abs_tol=1e-4)
 
 
+def test_a_model_has_one_colour_in_every_plot(page: str) -> None:
+    colours: dict[str, set[str]] = {}
+    for figure in made.page_json(page, "figures").values():
+        for trace in figure["data"][1:]:
+            model = trace["text"][0].partition("<br>")[0].partition(":")[0]
+            colours.setdefault(model, set()).add(trace["marker"]["color"])
+    assert len(colours) == 4
+    assert all(len(own) == 1 for own in colours.values())
+
+
 def test_the_headline_names_the_best_and_how_many_it_was_picked_from(rows: tuple[Experiment, ...]) -> None:
     known = [one for one in rows if one.rank_ic is not None and one.model != "naive"]
     best = max(known, key=lambda one: one.rank_ic or -1.0)

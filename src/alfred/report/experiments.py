@@ -85,8 +85,10 @@ def _plot(rows: Sequence[Experiment], cost: str, title: str) -> Plot | None:
     if len(known) < 2:
         return None
     front = [known[at] for at in pareto_front([(spent, quality) for _, spent, quality in known])]
-    names = list(dict.fromkeys(one.model for one, _, _ in known))
-    legend = tuple(Series(f"e{at}", name, f"@s{at % HUES}") for at, name in enumerate(names))
+    # A model has one colour in every plot, so its hue is counted among all of them.
+    every = list(dict.fromkeys(one.model for one in rows if not is_naive(one.analyst)))
+    drawn = {one.model for one, _, _ in known}
+    legend = tuple(Series(f"e{at}", name, f"@s{at % HUES}") for at, name in enumerate(every) if name in drawn)
     traces: list[Json] = [
         {
             "type": "scatter",

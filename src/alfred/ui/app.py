@@ -167,11 +167,11 @@ class _Pages:
         if request.url.path.endswith("/state"):
             return PlainTextResponse(str(error), status_code=404)
         status = 400 if request.method == "POST" else 404
-        return _page("refused.html.jinja", "", {"error": str(error)}, status)
+        return _page("refused.html.jinja", "", {"error": _sentence(str(error))}, status)
 
     async def no_page(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
-        return _page("refused.html.jinja", "", {"error": f"there is no page {request.url.path} here."}, status)
+        return _page("refused.html.jinja", "", {"error": f"There is no page {request.url.path} here."}, status)
 
     def _own(self, request: Request) -> None:
         """Orders come from the dashboard's own pages alone; a browser says where a form was."""
@@ -195,7 +195,7 @@ def _page(template: str, at: str, values: dict[str, Any], status: int = 200) -> 
 
 def _form(chosen: str, text: str, error: str = "") -> HTMLResponse:
     """The page on which a run is started; again with its text where that was refused."""
-    values = {"studies": list(_studies()), "chosen": chosen, "text": text, "error": error}
+    values = {"studies": list(_studies()), "chosen": chosen, "text": text, "error": _sentence(error)}
     return _page("new.html.jinja", "/new", values, 400 if error else 200)
 
 
@@ -210,6 +210,11 @@ def _framed(folder: Path, path: Path) -> HTMLResponse:
     text = path.read_text(encoding="utf-8", errors="replace")
     text = text.replace('class="brand" href="#verdict"', 'class="brand" href="/"', 1)
     return HTMLResponse(text, headers={"Cache-Control": "no-store", **FOREIGN})
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter, where it begins with a word and not with a name such as a file's."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
 
 
 def _sheet(at: str, sheet: Sheet) -> HTMLResponse:
