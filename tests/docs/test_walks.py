@@ -223,8 +223,12 @@ OTHERWISE: dict[str, dict[str, Otherwise]] = {
         "alfred data fetch edgar --symbols AAPL --since 2018-01-01": Otherwise(NO_WEB, code=2, says="ALFRED_CONTACT"),
     },
     "models.md": {
-        "ALFRED_SERVER_BACKEND=postgresql://alfred:PASSWORD@localhost/alfred alfred server --host 0.0.0.0 --allow "
-        "lab.local:5000": Otherwise("wants a database of the reader's; test_postgres.py has one", code=2),
+        "alfred server --login --host 0.0.0.0 --allow lab.local": Otherwise(
+            "wants a database of the reader's; test_postgres.py has one", code=2
+        ),
+        "ssh -N -L 5000:127.0.0.1:5000 lab.local &": Otherwise(
+            "a program of SSH's, to the server itself", elsewhere="experiments/test_server.py"
+        ),
     },
     "notes.md": {
         "alfred notes": Otherwise("takes minutes as it is", more=SMALL_NOTES),
