@@ -38,7 +38,7 @@ def study_of(epochs: int) -> Study:
         "panel": {"features": ["*"], "digester": "random", "filings_digester": "random"},
         "splits": {"test_first": "2014-03-31", "test_quarters": 12, "valid_quarters": 8, "min_train_quarters": 40},
         "train": {"epochs": epochs, "batch_size": 1024, "patience": 4, "plateau_patience": 2},
-        "analysts": [{"name": "lightgbm"}, {"name": "vanilla.small.tanh"}],
+        "analysts": [{"name": "lightgbm"}, {"name": "vanilla.small"}],
         "evaluation": {"draws": 1000},
     }
     return Study.parse(form, "the benchmark's study")
