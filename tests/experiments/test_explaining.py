@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
 from alfred.experiments import fitting
 from alfred.experiments.ablating import AblateRequest, ablate
+from alfred.experiments.counting import count
 from alfred.experiments.explaining import ExplainRequest, explain_run, explained_analysts, load_explanation
 from alfred.experiments.record import load_frame
 from alfred.experiments.run import run_study
@@ -141,6 +143,33 @@ def test_ablation_of_columns_and_families(ran: tuple[Home, Path]) -> None:
     assert len(changes) == len({one.what for one in ridge.ablated if one.way == "mean"})
     assert len(set(changes.values())) > 1
     assert ridge.frame().height == len(ridge.ablated)
+
+
+def test_what_is_fitted_anew_is_a_trial(ran: tuple[Home, Path]) -> None:
+    """Leaving a column out is another configuration, whichever rows it is looked at on, and however often."""
+    home, run = ran
+    ledger = TrialLedger.open(home)
+    subject = subject_of_run(home, run, "ridge")
+    request = AblateRequest(ways=("retrain", "mean"), folds=1)
+    found = ablate(subject, request)
+    columns = {one.what for one in found.ablated if one.way == "retrain"}
+    ablate(subject, request)
+    new = [trial for trial in ledger.trials("small") if " without " in trial.analyst]
+    assert {trial.analyst for trial in new} == {f"ridge without {name}" for name in columns}
+    assert {trial.status for trial in new} == {"finished"}
+    assert found.counted == len(new) > 1
+    assert count(home, "small").untraded == len(new)
+    loss = {one.what: one.loss.change for one in found.ablated if one.way == "retrain"}
+    told = {trial.analyst.removeprefix("ridge without "): trial.figures for trial in new}
+    assert {name: figures["validation.loss_change"] for name, figures in told.items()} == loss
+
+
+def test_a_run_that_looked_into_a_vault_is_not_ablated(ran: tuple[Home, Path]) -> None:
+    home, run = ran
+    sealed = replace(subject_of_run(home, run, "ridge"), sealed=True)
+    for part in ("validation", "test"):
+        with pytest.raises(DataError, match="looked into a vault, whose quarters are for one look alone; ablate the"):
+            ablate(sealed, AblateRequest(ways=("mean",), part=part))
 
 
 def test_naive_loses_nothing(ran: tuple[Home, Path]) -> None:

@@ -19,10 +19,12 @@ from alfred.evaluation.bootstrap import seed_interval
 from alfred.experiments import _notes_defects as defects
 from alfred.experiments._notes_defects import LADDER
 from alfred.experiments._notes_fits import Protocols
+from alfred.experiments.counting import trials_of
 from alfred.experiments.notes import Waterfall, rerun_notes
 from alfred.experiments.prepared import read_inputs
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import Study, load_study
+from alfred.experiments.trials import TrialLedger
 from alfred.lake.tables import TABLES
 from alfred.panel.panel import Labels, Panel
 from alfred.panel.tables import Tables
@@ -108,6 +110,16 @@ def test_intervals_over_seeds_are_paired(waterfall: Waterfall) -> None:
     assert step.change.over_seeds.lower <= step.change.value <= step.change.over_seeds.upper
     same = seed_interval(np.array([0.1, 0.1]), 0.95)
     assert (same.lower, same.upper) == (0.1, 0.1)
+
+
+def test_the_honest_step_is_a_trial_the_same_as_a_runs(home: Home, waterfall: Waterfall) -> None:
+    (trial,) = TrialLedger.open(home).trials("notes")
+    assert (trial.status, trial.analyst) == ("finished", waterfall.analyst)
+    assert trial.figures["test.sign_accuracy"] == waterfall.steps[-1].sign_accuracy.value
+    assert trial.seen_until[:10] == "2014-12-31"
+    inputs = read_inputs(notes_study(), home)
+    (of_run,) = trials_of(notes_study(), inputs, "digest", notes_study().universe.protocol)
+    assert of_run.key == trial.key
 
 
 def test_a_repeat_takes_it_up(home: Home, waterfall: Waterfall) -> None:

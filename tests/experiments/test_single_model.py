@@ -12,6 +12,7 @@ from alfred.core.contracts import FittedAnalyst
 from alfred.core.errors import AlfredError, ConfigError
 from alfred.core.home import Home
 from alfred.experiments import models
+from alfred.experiments.counting import count
 from alfred.experiments.models import evaluate_model, find_model, train_model
 from alfred.experiments.prepared import prepare
 from alfred.experiments.quick import Words, analyst_from_config
@@ -93,7 +94,10 @@ def test_training_and_evaluating_are_one_trial(tickers: Path, home: Home) -> Non
     assert (trial.status, trial.analyst) == ("finished", ENTRY)
     assert trial.figures is not None
     assert "validation.mae" in trial.figures
+    # Whoever trains twenty and evaluates the one that validates best has tried twenty.
+    assert count(home, "one-trial").untraded == 1
     evaluate_model(study, home)
+    assert count(home, "one-trial").untraded == 0
     train_model(study, home)
     (again,) = TrialLedger.open(home).trials("one-trial")
     assert again.figures is not None

@@ -173,4 +173,30 @@ def test_correlated_tries_count_for_fewer() -> None:
     ratios = [column.mean() / column.std(ddof=1) for column in (one, other)]
     assert found(one, other)[1] == pytest.approx(np.var(ratios, ddof=1) / 63)
     assert found(one)[1] is None
-    assert independent(Returns(quarters[:2], ("a",), ("a",), one[:2, None])) == (None, None)
+    assert independent(Returns(quarters[:2], ("a",), ("a",), one[:2, None])) == (1.0, None)
+    assert independent(Returns(quarters[:0], (), (), np.zeros((0, 0)))) == (None, None)
+
+
+@pytest.mark.parametrize("traded", [slice(196, 200), slice(0, 1)], ids=["sealed quarters", "ruined at once"])
+def test_a_short_track_does_not_make_the_ledger_forget_the_others(traded: slice) -> None:
+    """As after `alfred unseal`, or an early ruin: no quarter is common to all strategies."""
+    random = np.random.default_rng(1)
+    values = np.full((200, 9), np.nan)
+    values[:196, :8] = random.normal(0.02, 0.1, (196, 8))
+    names = tuple("abcdefghi")
+    before = independent(Returns(np.arange(196), names[:8], names[:8], values[:196, :8]))
+    values[traded, 8] = random.normal(0.02, 0.1, traded.stop - traded.start)
+    effective, variance = independent(Returns(np.arange(200), names, names, values))
+    assert effective == pytest.approx(before[0] + 1, abs=0.4)
+    assert variance == pytest.approx(before[1], rel=0.6)
+
+
+def test_what_two_tries_share_is_compared_pair_by_pair() -> None:
+    random = np.random.default_rng(2)
+    one, other = random.normal(0.0, 0.1, (2, 60))
+    values = np.stack([one, np.where(np.arange(60) < 40, one, np.nan), np.where(np.arange(60) >= 40, other, np.nan)])
+    names = ("a", "b", "c")
+    effective, _ = independent(Returns(np.arange(60), names, names, values.T))
+    alike = np.corrcoef(one[40:], other[40:])[0, 1]
+    mean = (1.0 + alike + 0.0) / 3  # a and b are one where both traded, b and c share no quarter
+    assert effective == pytest.approx(min(mean + (1 - mean) * 3, 3))

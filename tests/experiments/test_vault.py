@@ -15,6 +15,7 @@ from alfred.experiments.record import load_frame, load_record
 from alfred.experiments.replay import replay
 from alfred.experiments.run import run_study
 from alfred.experiments.study import Study
+from alfred.experiments.subject import subject_of_run
 from alfred.experiments.trials import TrialLedger
 from alfred.experiments.unseal import unseal
 from alfred.experiments.vault import Opening, known_vault, unsealings
@@ -155,6 +156,12 @@ def test_a_vault_is_opened_once_and_again_only_by_name(
     assert (look.number, look.digest, look.verdict, look.run) == (1, record.digest, record.verdict, folder.name)
     assert look.finished_at
     assert count(home, "once").count == 4
+    # What was tried before still deflates, though it shares no quarter with the sealed ones.
+    traded = len(TrialLedger.open(home).returns("once").names)
+    assert traded / 2 < count(home, "once").effective <= traded
+
+    assert subject_of_run(home, folder).sealed
+    assert not subject_of_run(home, first).sealed
 
     for study in (family, tiny(name="changed", family="once", seeds=[3])):
         with pytest.raises(DataError, match=r"was opened on .* by the study 'tiny' .* say --again"):

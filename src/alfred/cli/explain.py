@@ -150,7 +150,7 @@ def ablate(
     """Ablate columns: how loss, F1 and rank IC change without each, with intervals over quarters and seeds.
 
     mean puts the training mean in a column's place, permute exchanges it among the names of a date, retrain fits the
-    analyst without it.
+    analyst without it, which counts as a trial of the study's family.
 
     alfred ablate latest --analyst ridge
 
@@ -311,6 +311,15 @@ def _rows_of(found: "Ablation") -> list[str]:
         f"{found.part.capitalize()} rows: {found.rows:,} in {found.quarters} quarters, {found.first} to {found.last}.",
         "Figures are those without less those with. needed: loss up and F1 down without it; harmful: the reverse.",
     ]
+    if found.counted:
+        lines.append(
+            f"Fitted anew: {found.counted} configurations, each of which counts as a trial of the study's family."
+        )
+    if found.part == "validation" and found.last >= found.test_first:
+        lines.append(
+            f"[yellow]Validation quarters from {found.test_first} on are test quarters of earlier folds. Whoever drops "
+            "columns by them has seen what a run is judged on; `alfred select` chooses on earlier ones.[/]"
+        )
     if found.part == "test":
         lines.append(
             "[yellow]These are test rows. Whoever drops columns by them has chosen on the test; `alfred select` "

@@ -17,6 +17,8 @@ from alfred.core.contracts import Floats
 from alfred.core.errors import DataError
 
 CONFIDENCE = 0.95
+FEWEST_SHARED = 3
+"""Periods that two tries must share to be compared."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,15 @@ def effective_trials(returns: Floats) -> float:
 
     mean correlation + (1 - mean correlation) N (Bailey and Lopez de Prado 2014, appendix). Exact where all tries are
     one, and where none resembles another; in between it errs on the side of more trials, and so of less praise. A try
-    that never moved correlates with nothing.
+    that never moved correlates with nothing, and so do two tries that share fewer than 3 periods.
+
+    Args:
+        returns: NaN where a try has none in a period.
 
     Raises:
-        DataError: there is no try, there are fewer than 3 periods, or a return is not finite.
+        DataError: there is no try, there are fewer than 3 periods, or a return is infinite.
     """
-    if returns.ndim != 2 or returns.shape[0] < 3 or returns.shape[1] < 1 or not np.isfinite(returns).all():
+    if returns.ndim != 2 or returns.shape[0] < FEWEST_SHARED or returns.shape[1] < 1 or np.isinf(returns).any():
         raise DataError(
             "the trials' correlation needs finite returns of at least 3 periods and 1 trial, got shape "
             f"{returns.shape}."
@@ -144,9 +149,20 @@ def effective_trials(returns: Floats) -> float:
     count = returns.shape[1]
     if count == 1:
         return 1.0
-    away = returns - returns.mean(axis=0)
-    norms = np.sqrt((away**2).sum(axis=0))
-    unit = away / np.where(norms > 1e-12, norms, np.inf)
-    correlation = unit.T @ unit
+    correlation = _correlations(returns)
     mean = float((correlation.sum() - np.trace(correlation)) / (count * (count - 1)))
     return float(np.clip(mean + (1 - mean) * count, 1, count))
+
+
+def _correlations(returns: Floats) -> Floats:
+    """(N, N) correlation of each two columns over the periods that both have; 0 where these are too few to tell."""
+    known = np.isfinite(returns)
+    there, held = known.astype(np.float64), np.where(known, returns, 0.0)
+    away = np.where(known, held - held.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0.0)
+    shared, sums = there.T @ there, away.T @ there
+    together = away.T @ away - sums * sums.T / np.maximum(shared, 1)
+    alone = np.maximum((away**2).T @ there - sums**2 / np.maximum(shared, 1), 0.0)
+    scale = np.sqrt(alone * alone.T)
+    usable = (shared >= FEWEST_SHARED) & (scale > 1e-24)
+    found: Floats = np.where(usable, together / np.where(usable, scale, 1.0), 0.0)
+    return found

@@ -1,9 +1,10 @@
 """`alfred ablate`: an analyst's figures without a column or a family, on validation rows or on test rows."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import polars as pl
@@ -17,8 +18,10 @@ from alfred.core.settings import Settings
 from alfred.evaluation.metrics import Sums, metric_values, quarter_sums, rank_ics
 from alfred.evaluation.rows import ForecastRows
 from alfred.evaluation.splits import Fold
-from alfred.experiments.study import judged_loss
+from alfred.experiments import counting
+from alfred.experiments.study import NAIVE, judged_loss
 from alfred.experiments.subject import Subject
+from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.explain.ablation import (
     MEASURES,
     NOTHING,
@@ -45,7 +48,8 @@ class AblateRequest(Settings):
     Attributes:
         ways: how; see `alfred.explain.ablation`.
         by: one column at a time, or one family.
-        part: rows that figures are of. Validation rows may choose columns, test rows may not.
+        part: rows that figures are of. Validation rows may choose columns, test rows may not, nor may validation rows
+            of later folds: their quarters are test quarters of the folds before.
         repeats: permutations of a column, whose figures are averaged.
         seed: of the permutations.
         folds: the first so many folds; None for all.
@@ -67,6 +71,8 @@ class Ablation:
         analyst, target, loss: whose, of what, and the loss that it is judged by.
         part: rows that figures are of.
         rows, quarters, first, last: of them.
+        test_first: first decision date that the study tests.
+        counted: trials of the study's family that were made, those fitted anew.
         seeds: fits of each fold.
         own: figures with all columns, mean over seeds; None where undefined.
         ablated: what each ablation changed, the largest rise of the loss first within each way.
@@ -80,6 +86,8 @@ class Ablation:
     quarters: int
     first: str
     last: str
+    test_first: str
+    counted: int
     seeds: tuple[int, ...]
     own: dict[str, float | None]
     ablated: tuple[Ablated, ...]
@@ -115,10 +123,18 @@ class _Judged:
 def ablate(subject: Subject, request: AblateRequest, progress: Progress | None = None) -> Ablation:
     """Ablate every column or family of an analyst.
 
+    Every analyst that is fitted anew is another configuration, and counts as a trial of the study's family.
+
     Raises:
-        DataError: fewer than 2 quarters of the part have labels.
+        DataError: fewer than 2 quarters of the part have labels, or the run looked into a vault.
+        FetchError: the trials cannot be counted, because the tracking data cannot be reached.
         AlfredError: as the analyst's fit.
     """
+    if subject.sealed:
+        raise DataError(
+            f"{'' if subject.folder is None else subject.folder.name} looked into a vault, whose quarters are for one "
+            "look alone; ablate the study, or a run of it that leaves the vault sealed."
+        )
     progress = progress or Silent()
     folds = subject.walk.folds[: request.folds]
     judged = _judged(subject, folds, request.part)
@@ -127,13 +143,18 @@ def ablate(subject: Subject, request: AblateRequest, progress: Progress | None =
     rows = [_rows_of(subject, judged)]
     own = _sums(subject, rows[0], judged, [(ask.fitted, ask.rows) for ask in asks])
     progress.start("ablated", len(what) * len(request.ways))
-    found = []
+    found, tried = [], 0
     for way in request.ways:
         ablated = []
+        counted = _Counted.of(subject, request.part, what if way == "retrain" else {})
         for name, columns in what.items():
-            ablated.append(_one(subject, request, judged, asks, own, way=way, what=name, columns=columns))
+            with counted.trial(name):
+                one = _one(subject, request, judged, asks, own, way=way, what=name, columns=columns)
+            counted.finish(one)
+            ablated.append(one)
             progress.advance("ablated", note=f"{way} {name}")
         found += sorted(ablated, key=lambda one: -(one.loss.change or 0.0))
+        tried += len(counted.trials)
     progress.finish("ablated")
     return Ablation(
         subject.entry,
@@ -144,10 +165,50 @@ def ablate(subject: Subject, request: AblateRequest, progress: Progress | None =
         len(rows[0].starts),
         str(min(one.rows.dates.min() for one in judged)),
         str(max(one.rows.dates.max() for one in judged)),
+        str(subject.walk.panel.dates[subject.walk.folds[0].test[0]]),
+        tried,
         subject.seeds,
         _own_figures(own, subject.target),
         tuple(found),
     )
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """What is fitted anew, in the trial ledger: written down before the first of it begins."""
+
+    ledger: TrialLedger | None
+    part: Part
+    trials: dict[str, Trial]
+
+    @classmethod
+    def of(cls, subject: Subject, part: Part, what: Mapping[str, tuple[str, ...]]) -> Self:
+        if not what or subject.spec.name == NAIVE:  # what others are compared with is no trial
+            return cls(None, part, {})
+        ledger = TrialLedger.open(subject.home)
+        trials = counting.trials_without(subject.study, subject.prepared.inputs, subject.spec, what)
+        return cls(ledger, part, {name: ledger.begin(trial) for name, trial in trials.items()})
+
+    @contextmanager
+    def trial(self, name: str) -> Iterator[None]:
+        """One of them; where it ends in an error, all that are not finished do."""
+        left = list(self.trials)[list(self.trials).index(name) :] if name in self.trials else []
+        if self.ledger is None:
+            yield
+            return
+        with on_trial(self.ledger, [self.trials[one] for one in left]):
+            yield
+
+    def finish(self, one: Ablated) -> None:
+        """Write down what came of it."""
+        if self.ledger is None:
+            return
+        trial = self.trials[one.what]
+        if one.loss.change is None and one.note:
+            self.ledger.fail(trial, DataError(one.note))
+            return
+        kind = counting.TESTED if self.part == "test" else counting.TRAINED
+        self.ledger.finish(trial, {f"{kind}{name}_change": getattr(one, name).change for name in MEASURES})
 
 
 def _own_figures(own: Sums, target: str) -> dict[str, float | None]:

@@ -31,7 +31,7 @@ from alfred.evaluation.audit import (
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.protocols import SEALED
 from alfred.experiments.counting import counted
-from alfred.experiments.deflated import deflated_ratios
+from alfred.experiments.deflated import deflated_ratios, tracks_of
 from alfred.experiments.market import Market, known_on
 from alfred.experiments.prepared import Prepared, prepare, read_inputs
 from alfred.experiments.record import PortfolioResult, RunRecord, load_frame, load_record
@@ -93,7 +93,7 @@ def audit_run(home: Home, folder: Path) -> Audit:
         scorecards=record.scorecards,
         portfolios=record.portfolios,
         trials=None if tried is None else tried.count,
-        deflated=deflated_ratios(record.portfolios, accounts, tried),
+        deflated=deflated_ratios(record.portfolios, tracks_of(record.portfolios, accounts), tried),
     )
     return examine(evidence_of(study, prepared, walk_of(study, prepared, home), found))
 

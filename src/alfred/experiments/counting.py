@@ -1,7 +1,8 @@
 """What a run tells the trial ledger, and what the ledger says back: how many trials its family has had."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from alfred.core.storage import write_whole
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.deflation import effective_trials
 from alfred.evaluation.relative import RelativeError
-from alfred.experiments.prepared import Inputs
+from alfred.experiments.prepared import Inputs, run_digest
 from alfred.experiments.record import PortfolioResult, RunRecord, TrialCount, load_frame
 from alfred.experiments.study import NAIVE, Study, entry_name
 from alfred.experiments.trials import FAILED, FINISHED, VALID, Returns, Series, Trial, TrialLedger, returns_of
@@ -30,6 +31,8 @@ _ADAPTER = TypeAdapter(TrialCount)
 _NOT_TRIED = ("name", "family", "vault_quarters", "analysts", "fundamentals", "manager")
 """Settings that are not part of one analyst's trial."""
 FEWEST_QUARTERS, SESSIONS_PER_QUARTER = 3, SESSIONS_PER_YEAR / 4
+TRAINED, TESTED = "validation.", "test."
+"""Begin the names of figures of rows that were looked at without a run: by `alfred train`, `ablate` and `notes`."""
 
 
 def trials_of(study: Study, inputs: Inputs, digest: str, protocol: str) -> tuple[Trial, ...]:
@@ -69,6 +72,22 @@ def _trial(study: Study, inputs: Inputs, digest: str, *, protocol: str, spec: An
         seen_until=inputs.seen_until,
         config={**config, "seeds": list(study.seeds)},
     )
+
+
+def trials_without(
+    study: Study, inputs: Inputs, spec: AnalystSpec, what: Mapping[str, Sequence[str]]
+) -> dict[str, Trial]:
+    """The trials of an analyst that is fitted anew without some columns, one for each family or column of `what`."""
+    whole = _trial(study, inputs, run_digest(study, inputs), protocol=study.universe.protocol, spec=spec)
+    return {
+        name: replace(
+            whole,
+            key=digest_of(whole.key, "without", sorted(columns)),
+            analyst=f"{whole.analyst} without {name}",
+            config={**(whole.config or {}), "without": sorted(columns)},
+        )
+        for name, columns in what.items()
+    }
 
 
 def begin(ledger: TrialLedger, trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -157,23 +176,33 @@ def count(home: Home, name: str, done: Collection[str] = ()) -> TrialCount:
 
 
 def _is_untraded(trial: Trial) -> bool:
-    """Whether a sweep looked at it on validation rows, and nothing else was done with it."""
-    judged = any(name.startswith(VALID) for name in trial.figures or ())
+    """Whether it was looked at without a run, by a sweep, a training or the like, and nothing else was done with it."""
+    judged = any(name.startswith((VALID, TRAINED, TESTED)) for name in trial.figures or ())
     return trial.status == FINISHED and judged and not trial.series
 
 
 def independent(returns: Returns) -> tuple[float | None, float | None]:
-    """Effective number of strategies, and the variance of their Sharpe ratios of one session; None: too few to tell."""
-    common = returns.values[np.isfinite(returns.values).all(axis=1)]
-    if len(common) < FEWEST_QUARTERS or not common.shape[1]:
+    """Effective number of strategies, and the variance of their Sharpe ratios of one session.
+
+    Strategies need not have traded in the same quarters: what two of them share is looked at pair by pair, and those
+    that share fewer than three count as unlike. A ratio is of a strategy's own quarters, and weighs by how many those
+    are. None: no strategy traded; and of the variance, fewer than two traded for three quarters.
+    """
+    known = np.isfinite(returns.values)
+    traded = known.sum(axis=0)
+    if not traded.any():
         return None, None
-    effective = effective_trials(common)
-    away = common.std(axis=0, ddof=1)
+    long = traded >= FEWEST_QUARTERS
+    effective = effective_trials(returns.values) if long.any() else float((traded > 0).sum())
+    if long.sum() < 2:
+        return effective, None
+    own, weights = returns.values[:, long], traded[long]
+    away = np.nanstd(own, axis=0, ddof=1)
     # A Sharpe ratio grows with the root of time.
-    per_session = (
-        np.divide(common.mean(axis=0), away, out=np.zeros_like(away), where=away > 0) / SESSIONS_PER_QUARTER**0.5
-    )
-    return effective, float(per_session.var(ddof=1)) if len(per_session) > 1 else None
+    per_session = np.divide(np.nanmean(own, axis=0), away, out=np.zeros_like(away), where=away > 0)
+    per_session /= SESSIONS_PER_QUARTER**0.5
+    count, mean = len(weights), np.average(per_session, weights=weights)
+    return effective, float(np.average((per_session - mean) ** 2, weights=weights) * count / (count - 1))
 
 
 def recount(home: Home, folder: Path, record: RunRecord) -> str:

@@ -120,7 +120,7 @@ def train_model(study: Study, home: Home, progress: Progress | None = None) -> t
     with on_trial(ledger, begun):
         model, before = stages.run(*place, compute, Model.load)
     for trial in begun:
-        ledger.finish(trial, {f"validation.{name}": value for name, value in model.record.validation.items()})
+        ledger.finish(trial, {f"{counting.TRAINED}{name}": value for name, value in model.record.validation.items()})
     return model, before
 
 

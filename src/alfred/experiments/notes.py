@@ -30,12 +30,14 @@ from alfred.evaluation.bootstrap import seed_interval
 from alfred.evaluation.protocols import DEFAULT_PROTOCOL
 from alfred.evaluation.rows import forecast_rows
 from alfred.evaluation.scorecard import scorecard
+from alfred.experiments import counting
 from alfred.experiments._notes_defects import BEST_TOLD, LADDER, Defect
 from alfred.experiments._notes_fits import Forecasts, Present, Protocols
 from alfred.experiments.portfolios import MAGNITUDE_CHOICE, account_bars, readings_of
 from alfred.experiments.prepared import read_inputs, run_digest
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import Study, entry_name, judged_loss, target_of
+from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.training.losses import original_row_losses
 
 FILE = "waterfall.json"
@@ -127,11 +129,14 @@ _ADAPTER = TypeAdapter(Waterfall)
 def rerun_notes(study: Study, home: Home, progress: Progress | None = None) -> Path:
     """Run the notes' protocol and every step down from it. Finished fits are kept; a repeat takes them up.
 
+    The last step is what a run of the study forecasts, and counts as the same trial of its family.
+
     Returns:
         The folder that `Waterfall.load` reads.
 
     Raises:
         ConfigError: the study is not of one network that forecasts PM on disjoint baskets.
+        FetchError: the trial cannot be counted, because the tracking data cannot be reached.
         AlfredError: the data do not allow what it asks for.
     """
     _check(study)
@@ -139,13 +144,26 @@ def rerun_notes(study: Study, home: Home, progress: Progress | None = None) -> P
     inputs = read_inputs(study, home)
     digest = digest_of("notes", run_digest(study, inputs))
     folder = home.notes / f"{study.name}-{digest[:10]}"
+    ledger = TrialLedger.open(home)
+    (trial,) = counting.trials_of(study, inputs, run_digest(study, inputs), study.universe.protocol)
     if (folder / FILE).is_file():
         progress.say(f"this was finished before, with the same data and code: {folder}")
+        if not ledger.has_finished(trial):
+            _tell(ledger, ledger.begin(trial), Waterfall.load(folder))
         return folder
-    waterfall = _Rerun(study, Protocols(study, inputs, Stages(home.stages))).waterfall(digest, progress)
+    begun = ledger.begin(trial)
+    with on_trial(ledger, [begun]):
+        waterfall = _Rerun(study, Protocols(study, inputs, Stages(home.stages))).waterfall(digest, progress)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / FILE, _ADAPTER.dump_json(waterfall, indent=1).decode() + "\n")
+    _tell(ledger, begun, waterfall)
     return folder
+
+
+def _tell(ledger: TrialLedger, trial: Trial, waterfall: Waterfall) -> None:
+    last = waterfall.steps[-1]
+    figures = {"sign_accuracy": last.sign_accuracy.value, "annual_return": last.annual_return.value}
+    ledger.finish(trial, {f"{counting.TESTED}{name}": value for name, value in figures.items()})
 
 
 def _check(study: Study) -> None:

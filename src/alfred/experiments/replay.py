@@ -50,7 +50,8 @@ def replay(
     settings, seed = study.backtest, study.evaluation.seed
     lag, before = settings.execution.lag_sessions, sessions_before(settings)
     bars, index = account_bars(market, readings.symbols, forecasts, lag, before=before)
-    real = reality_of(settings, market, bars, study.panel.labels)
+    decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
+    real = reality_of(settings, market, bars, decisions, study.panel.labels)
     done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=real)
     others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed, reality=real)
     lines = [f"{strategy} on {', '.join(readings.symbols)}, forecasts of {analyst}; {record.execution}", ""]

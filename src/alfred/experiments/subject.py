@@ -11,6 +11,7 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.settings import suggestion
+from alfred.evaluation.protocols import SEALED
 from alfred.evaluation.splits import Fold
 from alfred.experiments.market import read_market
 from alfred.experiments.models import find_model
@@ -32,7 +33,9 @@ class Subject:
         walk: its folds.
         spec: the analyst.
         seeds: those that make a difference to it.
+        home: whose ledger counts what is tried with it.
         folder: of the run; None where it is of a study alone.
+        sealed: whether the run looked into a vault.
     """
 
     study: Study
@@ -40,7 +43,9 @@ class Subject:
     walk: WalkForward
     spec: AnalystSpec
     seeds: tuple[int, ...]
+    home: Home
     folder: Path | None = None
+    sealed: bool = False
 
     @property
     def entry(self) -> str:
@@ -84,7 +89,8 @@ def subject_of_run(home: Home, folder: Path, analyst: str = "") -> Subject:
             f"the panel of {folder.name} cannot be made again: Alfred's code, its libraries or the data have changed "
             "since; run the study again, and explain that run."
         )
-    subject = _subject(study, prepared, walk, analyst, folder)
+    subject = _subject(study, prepared, walk, analyst, home)
+    subject = dataclasses.replace(subject, folder=folder, sealed=record.protocol == SEALED)
     return _with_model(subject, home)
 
 
@@ -96,17 +102,17 @@ def subject_of_study(home: Home, study: Study, analyst: str = "") -> Subject:
         AlfredError: the data, baskets or periods do not allow what the study asks for.
     """
     prepared = prepare(study, home)
-    return _subject(study, prepared, walk_of(study, prepared, home), analyst, None)
+    return _subject(study, prepared, walk_of(study, prepared, home), analyst, home)
 
 
-def _subject(study: Study, prepared: Prepared, walk: WalkForward, analyst: str, folder: Path | None) -> Subject:
+def _subject(study: Study, prepared: Prepared, walk: WalkForward, analyst: str, home: Home) -> Subject:
     specs = {entry_name(spec): spec for spec in with_naive(study.analysts)}
     entry = analyst or list(specs)[-1]
     if entry not in specs:
         raise ConfigError(f"there is no analyst {analyst!r} among those of the study; {suggestion(analyst, specs)}")
     spec = specs[entry]
     seeds = study.seeds if describe(spec.name).uses_seed else study.seeds[:1]
-    return Subject(study, prepared, walk, spec, seeds, folder)
+    return Subject(study, prepared, walk, spec, seeds, home)
 
 
 def _with_model(subject: Subject, home: Home) -> Subject:

@@ -43,14 +43,13 @@ def audit_section(record: RunRecord) -> AuditSection:
     if audit is None:
         return AuditSection("This run was made without an audit.", None)
     columns = (
-        Column("Finding", numeric=True, title="row of the table of findings"),
+        Column("No.", numeric=True, title="of the check, as docs/audit.md counts them"),
         Column("Check"),
         Column("Outcome"),
         Column("What was found"),
     )
-    return AuditSection(
-        audit.summary, Table("One check for each finding", columns, tuple(map(_row, audit.outcomes)))
-    )  # fmt: skip
+    caption = "The checks, one for each known way to fool oneself"
+    return AuditSection(audit.summary, Table(caption, columns, tuple(map(_row, audit.outcomes))))
 
 
 def warnings(record: Audited) -> tuple[str, ...]:
@@ -70,7 +69,8 @@ def _is_said(finding: Finding, said: tuple[str, ...]) -> bool:
 def _row(outcome: Outcome) -> tuple[Cell, ...]:
     small = tuple(f"Looked at: {text}" for text in outcome.examined)
     small += tuple(f"Not examined: {text}" for text in outcome.not_examined)
-    what = " ".join(f"{one.what} What to do: {one.advice}." for one in outcome.findings)
+    advice = dict.fromkeys(one.advice for one in outcome.findings)
+    what = " ".join([*(one.what for one in outcome.findings), *(f"What to do: {text}." for text in advice)])
     return (
         Cell(str(outcome.row), sort=outcome.row),
         Cell(outcome.check, (outcome.defect,)),

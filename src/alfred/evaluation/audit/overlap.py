@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from alfred.core.calendar import quarter_name
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few, many
 from alfred.evaluation.audit._evidence import Evidence, FoldRows
 from alfred.evaluation.audit._measures import correlations, mean_and_error
 from alfred.evaluation.protocols import IN_SAMPLE, SAME_TICKERS, SAME_YEARS
@@ -187,7 +187,7 @@ def quarters_shared(evidence: Evidence) -> Iterator[Found]:
         if len(shared):
             allowed = evidence.protocol in SAME_YEARS
             what = (
-                f"fold {at + 1} tests {len(shared)} date(s) that it trains on, from {quarter_name(shared[0])} to "
+                f"fold {at + 1} tests {many(len(shared), 'date')} that it trains on, from {quarter_name(shared[0])} to "
                 f"{quarter_name(shared[-1])}: columns of the whole market tell which quarter it is."
             )
             dates = tuple(str(date) for date in shared[:5])

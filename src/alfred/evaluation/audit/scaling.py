@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from alfred.core.contracts import Floats
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few, many
 from alfred.evaluation.audit._evidence import Evidence, FoldRows, PanelEvidence, Rows, ScalerEvidence
 from alfred.evaluation.protocols import SAME_YEARS
 
@@ -83,8 +83,8 @@ def skipped(evidence: Evidence) -> Iterator[Found]:
             names = [scaled.columns[at] for at in wild]
             worst = wild[int(np.argmax(largest[wild]))]
             what = (
-                f"fold {scaled.fold + 1}: after scaling {len(wild)} column(s) reach beyond {scaled.bound:g} "
-                f"({few(names)}; {scaled.columns[worst]} {largest[worst]:.3g}): the scaler skipped them."
+                f"fold {scaled.fold + 1}: beyond {scaled.bound:g} after scaling: {many(len(wild), 'column')} "
+                f"({few(names)}; {scaled.columns[worst]} {largest[worst]:.3g}) that the scaler skipped."
             )
             yield Found(what, columns=tuple(names[:5]), rows=len(wild), figures={"largest": float(largest[worst])})
 
@@ -119,7 +119,7 @@ def without_rule(evidence: Evidence) -> Iterator[Found]:
         absent = [name for name in (panel.columns if panel else ()) if name not in scaler.columns]
         absent += [name for name, rule in zip(scaler.columns, scaler.rules, strict=True) if not rule]
         if absent:
-            what = f"fold {scaler.fold + 1}: {len(absent)} column(s) have no scaling rule: {few(absent)}."
+            what = f"fold {scaler.fold + 1}: no scaling rule for {many(len(absent), 'column')}: {few(absent)}."
             yield Found(what, columns=tuple(absent[:5]), rows=len(absent))
 
 
