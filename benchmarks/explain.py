@@ -40,10 +40,10 @@ DRIVERS = {"price": "momentum_12_1", "fundamental": "surprisePercentage"}
 COEFFICIENTS = (0.5, 0.1)
 ANALYSTS: tuple[dict[str, Any], ...] = ({"name": "ridge"}, {"name": "lightgbm"})
 ROWS, SHUFFLES = 200, 9
-GAP_ROWS = 100
+GAP_ROWS, DEEP = 100, 100
 DRAWS = ((10**6, ExplainSettings()), (2 * 10**6, ExplainSettings(background=32, samples=32)))
+"""Background and draws of networks with fewer numbers than that, as seconds grow with both; `FEWEST` of larger ones."""
 FEWEST = ExplainSettings(background=16, samples=16)
-"""Background and draws of networks with less than so many numbers, and of larger ones: seconds grow with both."""
 
 
 def market(predictor: str, coefficient: float, seed: int, home: Home) -> list[str]:
@@ -147,8 +147,8 @@ def cost() -> Iterator[str]:
 def gaps(names: Sequence[str]) -> Iterator[str]:
     """The largest gap between a forecast and base plus values over 100 rows, analyst by analyst, at its own size.
 
-    What adds up does not depend on how well it was learnt: networks have trained for one epoch of two steps.
-    Seconds are those of the processor.
+    What adds up does not depend on how well it was learnt: networks have trained for one epoch of two steps, those of
+    a hundred layers, which two steps make say the same of every row, not at all. Seconds are those of the processor.
     """
     yield (
         "| analyst | learnt numbers | method | background, draws | rows | largest gap | missed before | seconds to fit "
@@ -164,8 +164,9 @@ def gaps(names: Sequence[str]) -> Iterator[str]:
             )
         )
         settings = TrainSettings(epochs=1, batch_size=64, device="cpu", threads=1)
-        begun = time.process_time()
-        (fitted,) = fit_many(AnalystSpec(name=name), settings, [Job(train, valid, 0)])
+        begun, layers = time.process_time(), about.options["layers"]
+        spec = AnalystSpec(name=name, untrained=isinstance(layers, int) and layers >= DEEP)
+        (fitted,) = fit_many(spec, settings, [Job(train, valid, 0)])
         learnt, parameters = time.process_time() - begun, fitted.record.parameters
         own = next((draws for most, draws in DRAWS if not about.is_network or parameters < most), FEWEST)
         begun = time.process_time()

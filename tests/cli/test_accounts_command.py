@@ -73,6 +73,8 @@ def test_everyone_is_shown_who_wins_and_who_loses(tmp_path: Path, monkeypatch: p
     assert "ridge: beats the random walk in" in result.output
     assert "Four quarters ahead the seasonal naive forecast is the random walk." in result.output
     assert "Few dates" in result.output
+    assert "Audit, no-doubt: one seed each: vanilla.small.tanh:size8-layers2; another seed may" in result.output
+    assert "Audit: 22 checks: 0 with errors, 1 with warnings, " in result.output
     folder = next((tmp_path / "home" / "fundamentals").iterdir())
     assert {path.name for path in folder.iterdir()} == {"fundamentals.json", "forecasts.parquet", "study.toml"}
     again = CliRunner().invoke(app, ["fundamentals", str(study), "--set", "fundamentals.horizons=[7]"])

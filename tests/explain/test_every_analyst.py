@@ -66,6 +66,6 @@ def test_values_of_a_hundred_rows_add_up_for_every_registered_analyst(name: str)
     made = found.base + found.history + found.values.sum(axis=(1, 2))
     assert np.abs(made - found.forecast).max() <= 1e-3 * np.abs(found.forecast).max()
     assert (found.gaps <= 1e-3).all()
-    assert found.beside <= 3.0
-    assert (found.beside > 0) == describe(name).is_network
+    # Drawn values are corrected to add up: they must have come near without it, and chance must have parted them.
+    assert 0.1 < found.beside <= 3.0 if describe(name).is_network else found.beside == 0
     assert name == "naive" or np.abs(found.values).max() > 0

@@ -53,7 +53,8 @@ AUDIT_GUIDE = """\
 
 One named check for each way in which the original experiments fooled their author. `alfred run` ends with all of them:
 an error stops the run with the finding, warnings head the report, and the outcomes stay in the run's record
-(`RunRecord.audit`). `alfred audit RUN` looks once more, at the run's tables as they are now.
+(`RunRecord.audit`). `alfred fundamentals` does the same, label by label. `alfred audit RUN` looks once more, at a run's
+tables as they are now.
 
 A check sees one object, `alfred.evaluation.audit.Evidence`, whose parts are optional. What it cannot look at because a
 part is lacking, or because a part holds too little to tell, is reported as **not examined**, with the reason. That is

@@ -75,7 +75,7 @@ def forecasts_too_good(evidence: Evidence) -> Iterator[Found]:
     if predictions is None or "label" not in predictions.columns:
         raise TooLittleError("predictions do not say what came")
     if evidence.label is not None and evidence.label.foreseeable:
-        raise TooLittleError(f"what was known before tells much of {evidence.label.name}; no forecast is too good")
+        raise TooLittleError("what was known before tells much of this label; no forecast is too good")
     known = predictions.filter(pl.col("mean").is_finite(), pl.col("label").is_finite())
     names = known["analyst"].unique(maintain_order=True).to_list() if "analyst" in known.columns else [None]
     judged = 0
