@@ -1,9 +1,12 @@
 import errno
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
 from alfred.core.storage import whole_folder, write_whole
+from room import no_room
 
 
 def test_an_interrupted_folder_leaves_nothing(tmp_path: Path) -> None:
@@ -25,9 +28,33 @@ def test_a_full_disk_is_the_systems_error_whichever_library_noticed(tmp_path: Pa
     with pytest.raises(OSError, match="No space left on device") as full:
         written(RuntimeError("parquet: underlying IO error: No space left on device (os error 28)"))
     assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "stage"))
+    with pytest.raises(OSError, match="Disk quota exceeded") as full:
+        written(RuntimeError("parquet: underlying IO error: Disk quota exceeded (os error 122)"))
+    assert full.value.errno == errno.EDQUOT
     with pytest.raises(RuntimeError, match="something else"):
         written(RuntimeError("something else"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
+    """The system refuses in the middle of a file, for Python and for a library that writes by itself."""
+    rows = pl.DataFrame({"x": np.random.default_rng(0).normal(size=10_000)})
+
+    def table(folder: Path) -> None:
+        rows.write_parquet(folder / "rows.parquet")
+
+    def text(folder: Path) -> None:
+        (folder / "rows.txt").write_bytes(bytes(80_000))
+
+    for write in (table, text):
+        with pytest.raises(OSError, match="File too large"), no_room(), whole_folder(tmp_path / "stage") as scratch:
+            write(scratch)
+        assert list(tmp_path.iterdir()) == []
+    write_whole(tmp_path / "kept", b"old")
+    with pytest.raises(OSError, match="File too large"), no_room():
+        write_whole(tmp_path / "kept", bytes(80_000))
+    assert (tmp_path / "kept").read_bytes() == b"old"
+    assert [found.name for found in tmp_path.iterdir()] == ["kept"]
 
 
 def test_a_folder_appears_whole_and_the_first_of_two_stays(tmp_path: Path) -> None:

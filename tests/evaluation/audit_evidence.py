@@ -158,13 +158,21 @@ def scaler(panel: PanelEvidence, dates: range, names: tuple[str, ...]) -> Scaler
     rows = training_values(panel, dates, names)
     count = len(panel.columns)
     center, spread = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
-    return ScalerEvidence(0, panel.columns, ("standard",) * count, center, spread, np.full(count, np.nan))
+    date, name = listed(panel, dates, names)
+    fitted_on = Rows(panel.dates[date], np.array(panel.symbols)[name])
+    return ScalerEvidence(0, panel.columns, ("standard",) * count, center, spread, np.full(count, np.nan), fitted_on)
 
 
 def training_values(panel: PanelEvidence, dates: range, names: tuple[str, ...]) -> Floats:
-    place = [panel.symbols.index(name) for name in names]
-    block = panel.values[np.ix_(dates, place)]
-    return block[panel.present[np.ix_(dates, place)]]
+    rows: Floats = panel.values[listed(panel, dates, names)]
+    return rows
+
+
+def listed(panel: PanelEvidence, dates: range, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of dates and names of the rows that there are, whether or not they have a label."""
+    place = np.array([panel.symbols.index(name) for name in names])
+    row, column = np.nonzero(panel.present[np.ix_(dates, place)])
+    return np.array(dates)[row], place[column]
 
 
 def _predictions(rng: np.random.Generator, panel: PanelEvidence, label: Floats) -> pl.DataFrame:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,22 +35,37 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, backend: str = "", port: int | None = None) -> Iterator[Server]:
+def serving(
+    folder: Path, backend: str = "", port: int | None = None, *, options: Sequence[str] = (), login: str = ""
+) -> Iterator[Server]:
     """A server on a database.
 
     Args:
         folder: its home, with the models' files.
         backend: address of the database with its password; empty for a SQLite file.
         port: to listen on; default a free one.
+        options: more words of the command.
+        login: name:password that it asks for.
     """
     port = port or free_port()
     environment = {**os.environ, "ALFRED_HOME": str(folder), "OMP_NUM_THREADS": "1"}
     environment.pop("ALFRED_TRACKING_URI", None)
     if backend:
         environment["ALFRED_SERVER_BACKEND"] = backend
+    if login:
+        environment["ALFRED_SERVER_LOGIN"] = login
+        options = ["--login", *options]
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
-    command = [sys.executable, "-c", "from alfred.cli.main import main; main()", "server", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-c",
+        "from alfred.cli.main import main; main()",
+        "server",
+        "--port",
+        str(port),
+        *options,
+    ]
     with log.open("ab") as file:
         process = subprocess.Popen(
             command, env=environment, cwd=folder, stdout=file, stderr=file, stdin=subprocess.DEVNULL,

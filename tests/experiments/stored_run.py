@@ -89,13 +89,13 @@ def a_panel() -> Panel:
     return build_panel(Tables(bars, market), PanelSettings(), levels_usable=True)
 
 
-def made(home: Home, name: str = "kept") -> Ran:
-    """A run whose figures are invented and whose models are real, written but not logged."""
+def a_walk(home: Home) -> WalkForward:
+    """Three test quarters of a small panel, whose last fold is handed on."""
     panel = a_panel()
     splits = SplitSettings.parse(
         {"test_first": "2017-12-31", "test_quarters": 3, "valid_quarters": 4, "min_train_quarters": 3}, "test"
     )
-    walk = WalkForward(
+    return WalkForward(
         panel,
         walk_forward(panel.dates, 1, splits, DEFAULT_PROTOCOL),
         NAMES[:3],
@@ -106,6 +106,11 @@ def made(home: Home, name: str = "kept") -> Ran:
         Stages(home.stages),
         origin=Origin({"provider": "sample"}, "d" * 32, levels_usable=True),
     )
+
+
+def made(home: Home, name: str = "kept") -> Ran:
+    """A run whose figures are invented and whose models are real, written but not logged."""
+    walk = a_walk(home)
     frames = [walk.forecast(spec, SEEDS, Silent())[1] for spec in SPECS]
     folder = home.runs / f"{name}-0123456789"
     record = make_record()
@@ -115,7 +120,7 @@ def made(home: Home, name: str = "kept") -> Ran:
     write_run(folder, dataclasses.replace(record, study=name, digest=f"digest of {name}", scorecards=cards))
     write_models(folder, {entry_name(spec): walk.handed_on(spec, SEEDS) for spec in SPECS})
     forecasts = pl.concat(frames)
-    return Ran(home, folder, panel, forecasts.filter(pl.col("fold") == forecasts["fold"].max()))
+    return Ran(home, folder, walk.panel, forecasts.filter(pl.col("fold") == forecasts["fold"].max()))
 
 
 def stored(home: Home) -> Ran:

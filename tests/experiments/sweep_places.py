@@ -78,6 +78,13 @@ def tracking_server(database: str, folder: Path) -> Iterator[TrackingServer]:
 @contextmanager
 def ray_cluster(nodes: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """A cluster of one-core nodes on this machine, each with its own environment; gives its address."""
+    with ray_nodes(nodes) as cluster:
+        yield cluster.address
+
+
+@contextmanager
+def ray_nodes(nodes: Sequence[Mapping[str, str]]) -> Iterator[Any]:
+    """The same, as Ray's own cluster of processes, of which some can be killed."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
@@ -88,7 +95,7 @@ def ray_cluster(nodes: Sequence[Mapping[str, str]]) -> Iterator[str]:
                 env_vars=dict(environment),
             )  # fmt: skip
         cluster.wait_for_nodes()
-        yield cluster.address
+        yield cluster
     finally:
         cluster.shutdown()
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,13 +12,16 @@ from small_study import small_study
 
 from alfred.core.errors import AuditError
 from alfred.core.home import Home
-from alfred.evaluation.audit import Audit, Finding, examine
-from alfred.experiments.audit import audit_run, require_clean
+from alfred.evaluation.audit import Audit, Evidence, Finding, Outcome, examine
+from alfred.experiments.audit import audit_run, panel_evidence, require_clean, with_folds
 from alfred.experiments.foreign import ForeignTable, foreign_evidence
 from alfred.experiments.prepared import prepare
 from alfred.experiments.record import RunRecord, dump_record, load_frame, load_record
-from alfred.experiments.run import run_study
+from alfred.experiments.run import run_study, walk_of
+from alfred.experiments.study import Study
 from alfred.lake.synthetic.settings import Leak
+from alfred.panel.panel import Panel
+from alfred.panel.windows import WindowMaker
 
 UNEXAMINED = {"start-ignored", "loss-without-gradient", "language-knows-the-future"}
 """No scan, no network and no digests in these studies."""
@@ -90,6 +94,46 @@ def test_an_altered_folder_is_found_out(run: tuple[Home, Path], tmp_path: Path) 
     errors = {finding.check: finding.what for finding in audit_run(home, altered).errors}
     assert set(errors) == {"train-test-overlap", "summed-percentages"}
     assert "the stated return is +5498.00%, but the account's path gives" in errors["summed-percentages"]
+
+
+def scalers_of(run: tuple[Home, Path]) -> Outcome:
+    """What the scalers' check says of the run where three training names have no label in two years."""
+    home, folder = run
+    study = Study.parse(load_record(folder).settings, "audited")
+    prepared = prepare(study, home)
+    panel = prepared.panel
+    without = np.zeros(panel.listed.shape, np.bool_)
+    without[4:12, [panel.symbols.index(name) for name in prepared.inputs.baskets.training[:3]]] = True
+    values = {name: np.where(without, np.nan, known) for name, known in panel.labels.values.items()}
+    some = replace(prepared, panel=replace(panel, labels=replace(panel.labels, values=values)))
+    evidence = with_folds(
+        Evidence(panel=panel_evidence(some.panel, some.inputs.market)), study, walk_of(study, some, home)
+    )
+    assert evidence.folds is not None
+    assert evidence.scalers is not None
+    assert all(
+        scaler.rows is not None and len(scaler.rows) > len(own.train)
+        for scaler, own in zip(evidence.scalers, evidence.folds, strict=True)
+    )
+    return examine(evidence, only={"scaler-saw-everything"}).outcomes[0]
+
+
+def test_training_rows_without_a_label_are_no_false_alarm(run: tuple[Home, Path]) -> None:
+    assert scalers_of(run).status == "clean"
+
+
+def test_a_scaler_that_saw_all_dates_is_found_beside_rows_without_a_label(
+    run: tuple[Home, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = WindowMaker.fit
+
+    def of_all_dates(panel: Panel, dates: np.ndarray, *rest: Any) -> WindowMaker:
+        return honest(panel, np.arange(len(panel.dates)), *rest)
+
+    monkeypatch.setattr(WindowMaker, "fit", of_all_dates)
+    found = scalers_of(run)
+    assert found.status == "error"
+    assert "columns are not those of the training rows" in found.findings[0].what
 
 
 def test_errors_stop_a_run_and_name_the_first(tmp_path: Path) -> None:

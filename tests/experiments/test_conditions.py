@@ -24,6 +24,7 @@ from alfred.panel.labels import LabelSettings
 
 DAYS = sessions_between(np.datetime64("2019-01-02"), np.datetime64("2019-12-31"))
 NAMES = ("BUST", "CALM", "GONE", "HALT", "OLD")
+QUARTERS = np.array(["2019-03-29", "2019-06-28", "2019-09-30"], "datetime64[D]")
 LAST = {"BUST": 120, "CALM": 251, "GONE": 100, "HALT": 150, "OLD": 80}
 """Position of each name's last bar."""
 
@@ -130,13 +131,13 @@ def test_reasons_may_have_other_returns(tmp_path):
 def test_without_frictions_and_limits_there_is_no_reality(tmp_path):
     own = market(tmp_path, volume=False)
     bars = bar_matrix(own.bars)
-    assert reality_of(BacktestSettings(), own, bars) is None
+    assert reality_of(BacktestSettings(), own, bars, QUARTERS) is None
     with pytest.raises(ConfigError, match="provider 'yahoo' has no volume of these names; leave out spread and borrow"):
-        reality_of(BacktestSettings(frictions="realistic"), own, bars)
+        reality_of(BacktestSettings(frictions="realistic"), own, bars, QUARTERS)
     with pytest.raises(ConfigError, match="sector_max needs sectors, and the lake knows none"):
-        reality_of(BacktestSettings(limits={"sector_max": 0.3}), own, bars)
+        reality_of(BacktestSettings(limits={"sector_max": 0.3}), own, bars, QUARTERS)
     costs = CostSettings(cost_bps=7.0, borrow_bps_per_year=30.0)
-    real = reality_of(BacktestSettings(costs=costs, limits={"long_only": True}), own, bars)
+    real = reality_of(BacktestSettings(costs=costs, limits={"long_only": True}), own, bars, QUARTERS)
     assert real.frictions == FrictionSettings(spread_tiers=((0.0, 7.0),), borrow_tiers=((0.0, 30.0),))
     assert real.limits.long_only
 

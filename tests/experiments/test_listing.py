@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-from report_run import NETWORKS, make_record, write_run
+from report_run import NETWORKS, accounts, make_record, write_run
 
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
+from alfred.evaluation.deflation import Track, Trials, deflated_sharpe
+from alfred.experiments.deflated import recorded_tracks, tracks_of
 from alfred.experiments.listing import COLUMNS, Listing, list_experiments
+from alfred.experiments.record import RunRecord, TrialCount, load_record
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +151,6 @@ def test_the_best_account_comes_with_what_chance_would_have_done(listing: Listin
 
 
 def test_trials_are_counted_as_the_ledger_stands_now(tmp_path: Path) -> None:
-    from alfred.experiments.record import TrialCount
     from alfred.experiments.trials import Trial, TrialLedger
 
     home = Home(tmp_path)
@@ -161,6 +163,42 @@ def test_trials_are_counted_as_the_ledger_stands_now(tmp_path: Path) -> None:
         ledger.begin(Trial(f"k{number}", "fam", "s", "d", "ridge", "p"))
     after = list_experiments(home, family="fam").experiments
     assert {one.trials for one in after} == {3}
+
+
+def without_tracks(record: RunRecord) -> RunRecord:
+    """The record as a run of an earlier version left it."""
+    told = tuple(dataclasses.replace(one, track=None) for one in record.portfolios)
+    return dataclasses.replace(record, portfolios=told)
+
+
+def test_the_record_alone_deflates_as_the_accounts_do(tmp_path: Path) -> None:
+    """All that comes over from another machine is the record."""
+    home, counted = Home(tmp_path), TrialCount("fam", 9, 9, 0, 0, effective=7.5, sharpe_variance=0.002)
+    record = dataclasses.replace(make_record(), trials=counted)
+    write_run(home.runs / "new", record)
+    write_run(home.runs / "old", without_tracks(record))
+    (home.runs / "new" / "accounts.parquet").unlink()
+    rows = {(one.run, one.analyst): one for one in list_experiments(home).experiments}
+    ratios = {name: rows["new", name].deflated_sharpe for name in (*NETWORKS, "ridge")}
+    assert ratios == {name: rows["old", name].deflated_sharpe for name in ratios}
+    own = [one for one in record.portfolios if one.analyst == "ridge"]
+    best = max(own, key=lambda one: one.statistics.sharpe or 0.0)
+    track = tracks_of([best], accounts())[best.name]
+    assert ratios["ridge"] == deflated_sharpe(track, Trials(7.5, 0.002))
+    assert track.periods > 3000
+    (home.runs / "old" / "accounts.parquet").unlink()
+    assert {one.deflated_sharpe for one in list_experiments(home, "old").experiments} == {None}
+
+
+@pytest.mark.parametrize("track", [Track(0.1, 2), Track(0.1, -5), Track(float("nan"), 500), Track(9.0, 500, 9.0, 1.0)])
+def test_a_track_that_cannot_be_is_none(tmp_path: Path, track: Track) -> None:
+    record = without_tracks(make_record())
+    told = (dataclasses.replace(record.portfolios[0], track=track), *record.portfolios[1:])
+    write_run(tmp_path / "runs" / "foreign", dataclasses.replace(record, portfolios=told))
+    (tmp_path / "runs" / "foreign" / "accounts.parquet").unlink()
+    folder = tmp_path / "runs" / "foreign"
+    assert recorded_tracks(folder, load_record(folder)) == {}
+    assert {one.deflated_sharpe for one in list_experiments(Home(tmp_path)).experiments} == {None}
 
 
 def test_an_unknown_column_is_explained(listing: Listing) -> None:

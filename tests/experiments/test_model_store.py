@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from alfred.experiments.store import analyst_from_store, find_model, log_run, st
 from alfred.experiments.stored import MANIFEST, Manifest, StoredAnalyst, read_stored
 from alfred.experiments.tracking import tracking
 from alfred.panel.settings import PanelSettings
+from room import no_room
 
 FAMILY = "kept"
 
@@ -145,6 +147,35 @@ def test_a_full_disk_is_told_and_the_run_is_whole(kept: Ran, tmp_path: Path, mon
     assert not log_run(other, kept.folder, heard)
     assert "No space left on device" in heard.said[0]
     assert stored_models(other) == ()
+
+
+def test_a_file_that_finds_no_room_lists_no_model_and_is_sent_again(
+    kept: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system cuts a file off while it is written into the store; no part of it stays."""
+    from mlflow import MlflowClient
+
+    other, heard, real = beside(kept, tmp_path / "other"), Heard(), MlflowClient.log_artifact
+    stage = next(one["stage"] for one in json.loads((kept.folder / store.MODELS).read_text()) if one["seed"] == 1)
+    weights = other.stages / stage / "analyst" / "weights.safetensors"
+
+    def log_artifact(self: MlflowClient, run: str, path: str, within: str | None = None) -> None:
+        with no_room(weights.stat().st_size - 1) if Path(path) == weights else nullcontext():
+            real(self, run, path, within)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", log_artifact)
+        assert not log_run(other, kept.folder, heard)
+    (said,) = heard.said
+    assert said.startswith(f"{kept.name} is finished, but not in the model store: [Errno 27] File too large")
+    assert said.endswith("Run the study again to store it.")
+    files = [path for path in (other.tracking / "artifacts").rglob("*") if path.is_file()]
+    assert not [path for path in files if path.parent.parent.name.endswith("-seed1") and path.name == weights.name]
+    assert not [path for path in files if path.suffix not in {".json", ".toml", ".safetensors"}]
+    assert [one.seed for one in stored_models(other)] == [0, 0]
+    assert log_run(other, kept.folder)
+    assert len(stored_models(other)) == 3
+    assert all(analyst_from_store(one.name, other).forecast(kept.panel).height for one in stored_models(other))
 
 
 def test_a_model_whose_stage_is_gone_is_named(kept: Ran, tmp_path: Path) -> None:

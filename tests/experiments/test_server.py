@@ -17,6 +17,7 @@ from alfred.experiments.promotion import promote, remove
 from alfred.experiments.server import ServerSettings, server_command
 from alfred.experiments.store import analyst_from_store, find_model, log_run, records_elsewhere, stored_models
 from alfred.experiments.tracking import tracking
+from alfred.experiments.trials import Series, Trial, TrialLedger
 
 SECRET = "hunter2"
 
@@ -46,12 +47,22 @@ def test_models_of_one_machine_are_used_on_another_through_postgresql(
         # The table lists runs of other machines, fetched once.
         listed = list_experiments(there).experiments
         assert {one.run for one in listed} == {run.name}
-        assert [one.cells() for one in list_experiments(here).experiments if one.strategy == ""] == [
-            one.cells() for one in listed if one.strategy == ""
-        ]
-        assert [one.run for one in list_experiments(here).experiments] == [one.run for one in listed]
+        assert list_experiments(here).experiments == listed
         assert [path.parent.name for path in records_elsewhere(there)] == [run.name]
         assert records_elsewhere(here) == []
+
+        # Its Sharpe ratio is deflated by the tries as they are counted now, on every machine alike.
+        before = {one.analyst: one.deflated_sharpe for one in listed if one.deflated_sharpe is not None}
+        assert before
+        ledger = TrialLedger.open(here)
+        for number in range(4):
+            trial = ledger.begin(Trial(f"k{number}", "kept", "s", "d", "ridge", "p"))
+            returns = Series(150, tuple((-1) ** (at // 2**number) * 0.1 + 0.02 * number for at in range(16)))
+            ledger.finish(trial, {"rank_ic": 0.0}, {"simple": returns})
+        after = list_experiments(there).experiments
+        assert after == list_experiments(here).experiments
+        assert {one.trials for one in after} == {4}
+        assert all(0 < (one.deflated_sharpe or 0.0) < before[one.analyst] for one in after if one.analyst in before)
 
         # Files of models lie with the server and are handed on by it; removed ones are gone there.
         files = tmp_path / "server" / "server" / "artifacts"

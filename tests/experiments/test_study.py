@@ -70,6 +70,12 @@ def test_overrides_stand_above_the_file() -> None:
         ({"backtest": {"strategies": ["magnitude_choice", "magnitude-choice"]}}, "magnitude-choice is named twice"),
         ({"backtest": {"execution": {"lag_sessions": 9999}}}, "lag_sessions"),
         ({"seeds": [1, 1]}, "a seed is named twice"),
+        ({"seeds": [-1]}, "greater than or equal to 0"),
+        ({"seeds": [2**63]}, "less than 2147483648"),
+        ({"manager": {"seeds": [2**63]}}, "less than 2147483648"),
+        ({"panel": {"stale_sessions": 10**30}}, "stale_sessions"),
+        ({"panel": {"clip": float("inf")}}, "panel.clip: input should be a finite number"),
+        ({"train": {"threads": 10**9}}, "train.threads"),
         ({"analysts": []}, "at least 1 item"),
         ({"universe": {**SMALL["universe"], "evaluation": ["GE"]}}, "the scan brings its own evaluation basket"),
         ({"universe": {**SMALL["universe"], "protocol": "same-tickers-other-years"}}, "name the training basket"),
@@ -90,7 +96,13 @@ def test_a_bare_toml_date_is_a_date() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("name = ", "cannot be read as TOML"), ('name = "x"\n', "setting 'universe' is required but absent")],
+    [
+        ("name = ", "cannot be read as TOML"),
+        ('name = "x"\n', "setting 'universe' is required but absent"),
+        ("\ufeffname = 'x'\n", "setting 'universe' is required but absent"),
+        (f"name = {'9' * 5_000}", "cannot be read as TOML"),
+        (f"name = {'[' * 100_000}", "cannot be read as TOML"),
+    ],
 )
 def test_wrong_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import io
 import json
 import os
@@ -32,6 +33,7 @@ from alfred.experiments.sweeps.settings import Sweep
 from alfred.experiments.sweeps.trial import Bench
 from alfred.experiments.sweeps.worker import Worker
 from alfred.experiments.trials import TrialLedger
+from room import no_room
 
 STUDY: dict[str, Any] = {
     **SMALL,
@@ -235,20 +237,27 @@ def test_pruned_configurations_are_counted_and_never_chosen(home: Home) -> None:
 
 
 def test_a_worker_that_cannot_go_on_puts_back_what_it_held(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk ends it with the system's error, and every file there is whole."""
+    """Where its fits find no more room, the system's error ends it, and every file there is whole."""
     sweep = sweep_of(space={"analyst.quarters": [11, 13]})
     queue = queue_in(home)
     begin(sweep, home, queue, Silent())
+    real = workers.try_out
 
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "forecasts.parquet")
+    def without_room(*given: Any) -> Any:
+        with no_room(4096):
+            return real(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr("polars.DataFrame.write_parquet", full)
-        with pytest.raises(OSError, match=r"No space left on device"):
+        patched.setattr(workers, "try_out", without_room)
+        with pytest.raises(OSError, match=r"File too large"):
             Worker.of(sweep.identity, home).work()
     assert [(row.state, row.deaths) for row in trials_of(queue, sweep)] == [(QUEUED, 0)] * 2
-    assert not list(home.stages.rglob("*.partial"))
+    there = {path.name: path for path in home.stages.iterdir() if "quarters11" in path.name}
+    assert there
+    assert not [name for name in there if name.startswith("fit-")]
+    for folder in there.values():
+        files = json.loads((folder / "stage.json").read_text())["files"]
+        assert files == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files}
     Worker.of(sweep.identity, home).work()
     assert [row.state for row in trials_of(queue, sweep)] == [FINISHED] * 2
 

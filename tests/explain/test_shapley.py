@@ -16,7 +16,7 @@ from alfred.core.contracts import Forecast, Windows
 from alfred.core.errors import DataError
 from alfred.explain._boxes import Boxes
 from alfred.explain._gradients import gradient_parts
-from alfred.explain._parts import with_known_sum
+from alfred.explain._parts import Told, with_known_sum
 from alfred.explain._sampling import sampled_parts
 from alfred.explain.attribution import joined
 from alfred.explain.shapley import ExplainSettings, attribute, background_rows
@@ -212,6 +212,8 @@ def test_expected_gradients_against_the_closed_form():
     assert np.sqrt(np.mean((own[:, 1] - second) ** 2)) < 1.5 * error
     assert np.abs(own[:, 2:]).max() < 1e-9
     assert error < 0.1
+    # Draws are spread evenly, which their told error does not count: they miss by less than it, not by nothing.
+    assert 0.1 < found.beside < 1.5
 
 
 def test_the_notes_assertion_error_names_the_analyst():
@@ -228,7 +230,8 @@ def test_networks_agree_with_sampled_orders(name):
     train, _, test = data("PM")
     test, background = test.rows(slice(0, 12)), background_rows(train, 32, 0)
     by_path = attribute(fitted(name), test, background, name, ExplainSettings(samples=512)).by_column
-    by_order = sampled_parts(fitted(name), test, background, 128, 0).values.sum(axis=1)
+    told = Told.by(fitted(name), test, background)
+    by_order = sampled_parts(fitted(name), test, background, told, 128, 0).values.sum(axis=1)
     assert np.corrcoef(by_path.ravel(), by_order.ravel())[0, 1] > 0.95
 
 
@@ -328,7 +331,8 @@ def test_values_that_do_not_add_up_are_refused():
 def test_joined_fits_keep_columns_apart():
     found = explained("ridge")
     other = replace(found, columns=(*COLUMNS[:-1], "turnover"))
-    both = joined([found, other])
+    both = joined([found, replace(other, beside=0.7)])
+    assert both.beside == 0.7
     assert both.columns == (*COLUMNS, "turnover")
     assert np.array_equal(both.by_column[:ROWS, :6], found.by_column)
     assert not both.by_column[:ROWS, 6].any()
@@ -343,5 +347,6 @@ def test_gradients_of_a_network_without_noise_still_add_up():
     still = HandNetwork(Quadratic())
     with torch.no_grad():
         still.network.scale.zero_()
-    parts = gradient_parts(still, test.rows(slice(0, 3)), background_rows(train, 8, 0), "still", 16, 0)
+    test, background = test.rows(slice(0, 3)), background_rows(train, 8, 0)
+    parts = gradient_parts(still, test, background, Told.by(still, test, background), "still", 16, 0)
     assert not parts.values.any()

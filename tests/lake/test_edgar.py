@@ -60,8 +60,9 @@ def columns(rows: list[dict[str, str]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in names} | {"size": [1] * len(rows)}
 
 
-def submissions(rows: list[dict[str, str]], older: list[dict[str, Any]] | None = None) -> str:
-    return json.dumps({"cik": "42", "name": "Example", "filings": {"recent": columns(rows), "files": older or []}})
+def submissions(rows: list[dict[str, str]], older: list[dict[str, Any]] | None = None, sic: Any = "3571") -> str:
+    filings = {"recent": columns(rows), "files": older or []}
+    return json.dumps({"cik": "42", "name": "Example", "sic": sic, "filings": filings})
 
 
 def facts(cik: Any = 42) -> str:
@@ -113,16 +114,35 @@ def tables(batches: list[Batch]) -> dict[str, pl.DataFrame]:
     return {name: pl.concat([batch.rows for batch in batches if batch.table == name]) for name in names}
 
 
-def test_a_company_fills_three_tables(sec: Service, web: HttpWeb, tmp_path: Path) -> None:
+def test_a_company_fills_four_tables(sec: Service, web: HttpWeb, tmp_path: Path) -> None:
     rows = fetched(web)
     lake = Lake(tmp_path)
     assert {name: lake.write(name, frame).inserted for name, frame in rows.items()} == {
         "facts": 1,
+        "sectors": 1,
         "insider": 3,
         "articles": 2,
     }
     assert rows["facts"].select("symbol", "concept", "value").rows() == [("EX-A", "Assets", 7.0)]
     assert {seen.headers["User-Agent"].partition(" ")[2] for seen in sec.seen} == {"Ada Example ada@example.org"}
+
+
+def test_the_industry_is_known_from_when_it_was_asked_for(sec: Service, web: HttpWeb) -> None:
+    before = dt.datetime.now(dt.UTC)
+    (row,) = fetched(web)["sectors"].iter_rows(named=True)
+    assert (row["symbol"], row["sector"], row["sic"], row["source"]) == ("EX-A", "Business equipment", "3571", "edgar")
+    assert before <= row["known_at"] <= dt.datetime.now(dt.UTC)
+    for code, sector in ((100, "Consumer nondurables"), ("0800", "Consumer nondurables"), ("9995", "Other")):
+        sec.on(INDEX, Answer(submissions([], sic=code)))
+        (row,) = fetched(web)["sectors"].iter_rows(named=True)
+        assert (row["sector"], row["sic"]) == (sector, str(code).zfill(4))
+    for nothing in ("", None):
+        sec.on(INDEX, Answer(submissions([], sic=nothing)))
+        assert fetched(web)["sectors"].is_empty()
+    sec.on(INDEX, Answer(submissions([], sic="n/a")))
+    (batch,) = [one for one in edgar.fetch("EX-A", Request(), web) if one.table == "sectors"]
+    assert batch.rows.is_empty()
+    assert batch.rejected[0].reason == "an industry code of up to four digits was expected."
 
 
 def test_the_contact_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +294,12 @@ def test_a_form_that_does_not_come_is_named_after_everything_else_came(
     batches: list[Batch] = []
     with pytest.raises(FetchError, match=f"1 document of EX-A did not come: .*{reason}"):
         batches.extend(edgar.fetch("EX-A", Request(), web))
-    assert {name: len(rows) for name, rows in tables(batches).items()} == {"facts": 1, "insider": 2, "articles": 2}
+    assert {name: len(rows) for name, rows in tables(batches).items()} == {
+        "facts": 1,
+        "sectors": 1,
+        "insider": 2,
+        "articles": 2,
+    }
 
 
 def test_a_page_that_turns_callers_away_is_no_report(sec: Service, web: HttpWeb) -> None:
@@ -314,7 +339,7 @@ def test_documents_that_cannot_be_read_are_kept_as_rejected(sec: Service, web: H
     sec.on(f"{FILES}/000000004223000013/empty.htm", Answer("<html><body><script>1</script></body></html>"))
     sec.on(f"{FILES}/000000004223000014/broken.xml", Answer("<ownershipDocument><a></ownershipDocument>"))
     batches = list(edgar.fetch("EX-A", Request(), web))
-    assert sum(len(batch.rows) for batch in batches[1:]) == 0
+    assert sum(len(batch.rows) for batch in batches[2:]) == 0
     reasons = [refused.reason for batch in batches for refused in batch.rejected]
     assert reasons[0] == "a Form 4 that is not XML, as before 2003"
     assert "is not readable as XML" in reasons[1]

@@ -61,6 +61,17 @@ def test_bars_are_consistent_and_lie_on_sessions(market: SyntheticMarket) -> Non
     np.testing.assert_array_equal(known, close_instants(dates))
 
 
+def test_every_ticker_has_its_sector_from_its_first_close_on(market: SyntheticMarket) -> None:
+    told, bars = market.tables["sectors"], market.tables["bars"]
+    assert dict(told.select("symbol", "sector").iter_rows()) == {
+        name: market.truth.sectors[name] for name in bars["symbol"].unique()
+    }
+    first = bars.group_by("symbol").agg(pl.col("known_at").min().alias("first"))
+    both = told.join(first, on="symbol", how="full")
+    assert len(both) == len(told) == len(first)
+    assert (both["known_at"] == both["first"]).all()
+
+
 def test_returns_look_like_those_of_companies(market: SyntheticMarket) -> None:
     """Volatility of 15 to 60% a year, tails fatter than the normal's, and calm and stormy months."""
     daily = (

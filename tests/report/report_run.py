@@ -14,6 +14,7 @@ from alfred.backtest.contracts import AccountStatistics, TradeAnalysis
 from alfred.core.calendar import day, decision_dates, sessions_between
 from alfred.core.contracts import Interval
 from alfred.evaluation.contracts import CalibrationBin, Figure, Scorecard, YearCoverage
+from alfred.experiments.deflated import tracks_of
 from alfred.experiments.record import (
     DataSummary,
     Efficiency,
@@ -230,7 +231,8 @@ def _portfolios(rng: np.random.Generator) -> tuple[PortfolioResult, ...]:
     for name in BENCHMARKS:
         statistics = _statistics(paths.filter(pl.col("portfolio") == name), 0.2)
         found.append(PortfolioResult(name, "benchmark", None, None, statistics))
-    return tuple(_attributed(one, rng) for one in found)
+    tracks = tracks_of(found, paths)
+    return tuple(_attributed(replace(one, track=tracks[one.name]), rng) for one in found)
 
 
 def _attributed(one: PortfolioResult, rng: np.random.Generator) -> PortfolioResult:

@@ -12,6 +12,7 @@ from alfred.report.format import DASH, PERCENT, NumberStyle, instant, listed, se
 from alfred.report.frames import thin
 from alfred.report.palette import is_naive
 from alfred.report.plot import safe_json, wrapped
+from alfred.report.shell import told
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,24 @@ def test_intervals() -> None:
     assert PERCENT.span(Interval(math.nan, 0.5)) == ""
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0934, "93 ms"), (6.74, "6.7 s"), (84.2, "1 min 24 s"), (None, DASH)])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 ms"), (0.00023, "230 µs"), (0.0934, "93 ms"), (6.74, "6.7 s"), (59.96, "1 min 00 s"),
+        (84.2, "1 min 24 s"), (119.7, "2 min 00 s"), (3599.4, "59 min 59 s"), (3599.6, "1 h 00 min"),
+        (7325.0, "2 h 02 min"), (None, DASH),
+    ],
+)  # fmt: skip
 def test_seconds(value: float | None, text: str) -> None:
     assert seconds(value) == text
+
+
+def test_a_sentence_as_a_page_writes_it() -> None:
+    written = told("ridge · simple lost -0.051 [-3, 2], p 0.9, from 2004-03-31 on; `alfred audit` <b> says-1.")
+    assert written == (
+        "ridge\u00a0·\u00a0simple lost \u22120.051 [\u22123, 2], p\u00a00.9, from "
+        '<span class="whole">2004-03-31</span> on; <code>alfred audit</code> &lt;b&gt; says-1.'
+    )
 
 
 def test_small_words() -> None:
@@ -51,6 +67,9 @@ def test_small_words() -> None:
     assert significant(1.2345678) == 1.2346
     assert wrapped("lstm.medium.extractors.tanh") == "lstm.medium.<br>extractors.tanh"
     assert wrapped("<b>") == "&lt;b&gt;"
+    assert wrapped("vanilla.small · simple") == "vanilla.small ·<br>simple"
+    assert wrapped("vanilla.small.tanh · magnitude-choice") == "vanilla.small.tanh ·<br>magnitude-choice"
+    assert wrapped("ridge · simple") == "ridge · simple"
     assert [is_naive(name) for name in ("naive", "naive:PQ", "naive.better")] == [True, True, False]
 
 

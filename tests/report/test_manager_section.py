@@ -14,8 +14,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "manager"))
 import numpy as np
 from toy import scene_of
 
+from alfred.backtest.attribution import Attribution
+from alfred.core.contracts import Interval
 from alfred.evaluation.bootstrap import BootstrapSettings
-from alfred.experiments.managed import FILE, FOLDER, Capacity, LiquidResult, ManagerRecord, Sensitivity, dump_managed
+from alfred.experiments.managed import (
+    FILE,
+    FOLDER,
+    Capacity,
+    LiquidResult,
+    ManagerRecord,
+    PolicyAttribution,
+    Sensitivity,
+    dump_managed,
+)
+from alfred.experiments.sectors import SectorSummary
 from alfred.manager.contracts import PolicyDescription
 from alfred.manager.figures import Regime, figures
 from alfred.manager.judgement import Resampling, compare, recommended, verdict
@@ -32,6 +44,9 @@ POLICIES = {
     "top-decile": PolicyDescription("top decile", False, True, ""),
     "gradient": PolicyDescription("gradient", True, True, ""),
 }
+
+
+TOLD = Attribution(6.0, 0.9, 0.05, 0.06, 0.012, -0.015, Interval(-0.05, 0.02), {"spread": -0.005, "impact": -0.002})
 
 
 def managed(folder: Path) -> ManagerRecord:
@@ -67,6 +82,10 @@ def managed(folder: Path) -> ManagerRecord:
         costs=tuple(Sensitivity(name, bps, 0.1 - bps / 1e4, 0.0) for bps in (0.0, 50.0) for name in POLICIES),
         capitals=tuple(Sensitivity(name, usd, 0.1, 0.0) for usd in (1e5, 1e9) for name in POLICIES),
         capacities=(Capacity("top-decile", 0.0), Capacity("gradient", 2.5e7)),
+        attributions=tuple(
+            PolicyAttribution(name, TOLD, None if name == "equal-weight" else TOLD) for name in POLICIES
+        ),
+        sectors=SectorSummary("edgar", ("Energy", "Finance"), names=5, unknown=1, later=4),
     )  # fmt: skip
     (folder / FOLDER).mkdir()
     (folder / FOLDER / FILE).write_text(dump_managed(record))
@@ -123,6 +142,27 @@ def test_seeds_are_drawn_as_a_band_around_their_median(run: Path) -> None:
     assert costs.data[0]["x"] == [0.0, 50.0]
 
 
+def test_it_is_told_where_the_policies_returns_came_from(run: Path) -> None:
+    record = managed(run)
+    section = manager_section(run)
+    assert section is not None
+    told = section.attribution
+    assert [plot.key for plot in told.plots] == ["plot-manager-attribution-cash", "plot-manager-attribution-equal"]
+    assert [row[0].text for row in told.tables[1].rows] == ["cash", "top decile", "gradient"]
+    assert "Sector" in [column.heading for column in told.tables[0].columns]
+    assert told.lead.endswith(
+        "The sector part is what sectors above or below their share in 1/N gained: 2 sectors as edgar tells them, of 5 "
+        "names. 1 of the names has no sector; they count as one of their own. Of 4 names the sector became known only "
+        "after it counts here. That will do for looking back; no decision saw it. Selection is the rest: which names "
+        "were chosen, and when the account was in the market. Costs are as paid. Of a policy that learns, the mean "
+        "over its seeds; one of which a seed was ruined is left out."
+    )
+    (run / FOLDER / FILE).write_text(dump_managed(replace(record, attributions=(), sectors=None)))
+    text = render(run)
+    section_text = text[text.index('<section id="manager">') :]
+    assert "It was not recorded where these accounts&#39; returns came from; manage the study again" in section_text
+
+
 def test_a_ruined_policy_is_named(run: Path) -> None:
     record = managed(run)
     ruined = replace(record, figures=(*record.figures[:3], replace(record.figures[3], ruined=2)))
@@ -143,6 +183,6 @@ def test_the_section_is_whole_in_a_browser(run: Path, tmp_path: Path) -> None:
                 tab.scheme(scheme)
                 tab.open(report)
                 drawn = f"document.querySelectorAll('#manager .canvas[data-drawn={scheme}]').length"
-                assert tab.value(drawn) == 3
+                assert tab.value(drawn) == 5
                 assert tab.value("document.documentElement.scrollWidth") <= width
                 assert tab.problems == []

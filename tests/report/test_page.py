@@ -15,6 +15,7 @@ from alfred.core.errors import DataError
 from alfred.experiments.record import LeftOut, RunRecord, dump_record, load_record
 from alfred.report import render, write_report
 from alfred.report.format import DASH
+from alfred.report.shell import told
 
 HOSTILE = "<script>alert('x')</script>&\"@s0%{x}"
 MINUS = "\u2212"
@@ -80,8 +81,10 @@ def test_the_file_stands_whole_in_the_folder(tmp_path: Path) -> None:
 
 def test_the_verdict_comes_first_then_the_question_then_the_warnings(reader: Reader) -> None:
     record = made.make_record()
-    main = reader.said[reader.said.index(record.verdict) :]
-    before = reader.said[: reader.said.index(record.verdict)]
+    verdict = record.verdict.replace("(-", f"({MINUS}")
+    assert verdict != record.verdict
+    main = reader.said[reader.said.index(verdict) :]
+    before = reader.said[: reader.said.index(verdict)]
     assert before[0] == "Skip to the verdict"
     assert set(before[1:]) == {
         "Alfred", "Data", "Analysts", "Learning", "Quarters", "Calibration", "Features", "Accounts", "Trials",
@@ -96,7 +99,7 @@ def test_every_analyst_and_portfolio_is_named(page: str) -> None:
     for name in (*made.ANALYSTS, *made.portfolio_names()):
         assert f'<th scope=row class="">{name}' in without_breaks
     for card in made.make_record().scorecards:
-        assert card.verdict in page
+        assert told(card.verdict) in page
 
 
 def test_cards_state_the_best_beside_what_it_has_to_beat(page: str) -> None:
@@ -174,8 +177,8 @@ def test_the_ledger_keeps_every_line(page: str) -> None:
 
 
 def test_a_trade_that_makes_most_of_a_result_is_called_out(page: str) -> None:
-    assert "One trade makes most of vanilla.small.tanh · magnitude-choice" in page
-    assert "RRC 2020-03-31 to 2021-03-31 (+487.1%) is 61.0% of all its gains." in page
+    assert told("One trade makes most of vanilla.small.tanh · magnitude-choice") in page
+    assert told("RRC 2020-03-31 to 2021-03-31 (+487.1%) is 61.0% of all its gains.") in page
     assert "One trade makes most of ridge" not in page
 
 
@@ -184,7 +187,7 @@ def test_a_strategy_that_is_a_benchmark_in_disguise_is_told(tmp_path: Path, page
     equal = next(portfolio for portfolio in record.portfolios if portfolio.name == "1/N")
     first = replace(record.portfolios[0], statistics=equal.statistics)
     text = _page_of(tmp_path / "run", replace(record, portfolios=(first, *record.portfolios[1:])))
-    assert "The same account as 1/N, so no evidence of anything: ridge · simple." in text
+    assert told("The same account as 1/N, so no evidence of anything: ridge · simple.") in text
     assert "the same account as 1/N; highest of 5 strategies" in text
     assert "same account as" not in page
 
@@ -201,7 +204,7 @@ def test_ruin_is_said_plainly(tmp_path: Path) -> None:
     )
     accounts.write_parquet(folder / "accounts.parquet")
     text = render(folder)
-    assert "ridge · simple was ruined on 2009-03-09: nothing was left, and the account stays at zero." in text
+    assert told("ridge · simple was ruined on 2009-03-09: nothing was left, and the account stays at zero.") in text
     traces = made.page_json(text, "figures")["plot-accounts"]["data"]
     value = next(trace for trace in traces if trace["name"] == first.name)
     assert value["y"][-1] is None  # a logarithmic axis has no zero

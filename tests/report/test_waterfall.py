@@ -105,7 +105,7 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     page = write_waterfall(tmp_path)
     text = page.read_text(encoding="utf-8")
     assert page == tmp_path / "waterfall.html"
-    assert "Survivorship (18)" in text
+    assert "Survivorship (the audit&#39;s check 18)" in text
     assert "A&amp;B and F" in text
     assert "says 500%" in text
     assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=\"http", text)

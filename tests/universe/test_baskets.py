@@ -114,6 +114,7 @@ def test_baskets_are_kept_in_the_form_of_the_notes(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
         ('{"train": []}', "must hold"),
         ('{"training": [1], "evaluation": []}', "must hold"),
     ],

@@ -21,6 +21,7 @@ after which parts add up, over parts and over periods, to the account's log retu
 account less those of another to its log return over that one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ from alfred.core.errors import DataError
 from alfred.evaluation.bootstrap import BootstrapSettings, block_counts
 
 _SAME = 1e-12
+SAME_PERIODS = "accounts are compared over the same periods; attribute both to the same fills."
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,31 @@ class Periods:
     selection: Floats
     costs: dict[str, Floats]
 
+    @classmethod
+    def mean(cls, parts: Sequence["Periods"]) -> "Periods":
+        """Mean parts of accounts in the same periods, such as those of a policy's seeds; sectors if all know theirs.
+
+        Raises:
+            DataError: their periods differ.
+        """
+        first = parts[0]
+        if any(one.years != first.years or not np.array_equal(one.starts, first.starts) for one in parts[1:]):
+            raise DataError(SAME_PERIODS)
+        sectors = [one.sector for one in parts if one.sector is not None]
+        known, nothing = len(sectors) == len(parts), np.zeros(len(first.starts))
+        rest = [one.selection + (nothing if known else _or(one.sector, nothing)) for one in parts]
+        kinds = dict.fromkeys(kind for one in parts for kind in one.costs)
+        return cls(
+            starts=first.starts,
+            years=first.years,
+            beta=float(np.mean([one.beta for one in parts])),
+            total=np.mean([one.total for one in parts], axis=0),
+            market=np.mean([one.market for one in parts], axis=0),
+            sector=np.mean(sectors, axis=0) if known else None,
+            selection=np.mean(rest, axis=0),
+            costs={kind: np.mean([one.costs.get(kind, nothing) for one in parts], axis=0) for kind in kinds},
+        )
+
     def over(self, other: "Periods") -> "Periods":
         """These parts less those of another account in the same periods.
 
@@ -89,7 +116,7 @@ class Periods:
             DataError: its periods are others.
         """
         if self.years != other.years or not np.array_equal(self.starts, other.starts):
-            raise DataError("accounts are compared over the same periods; attribute both to the same fills.")
+            raise DataError(SAME_PERIODS)
         known = self.sector is not None and other.sector is not None
         nothing = np.zeros(len(self.starts))
         kinds = dict.fromkeys([*self.costs, *other.costs])
@@ -181,23 +208,22 @@ def sector_tilt(weights: Floats, reference: Floats, returns: Floats, sectors: ND
         weights: (K, S) held after each fill, negative for short.
         reference: (K, S) weights of the reference, none below 0, which sum to 1.
         returns: (K, S) of each name over the period; NaN where it has none counts as 0.
-        sectors: (S,) sector numbers; all names below 0 are one sector of their own.
+        sectors: (S,) sector numbers, or (K, S) where they change; all names below 0 are one sector of their own.
 
     Raises:
         DataError: shapes disagree.
     """
-    if not weights.shape == reference.shape == returns.shape or sectors.shape != weights.shape[1:]:
+    fits = weights.shape == reference.shape == returns.shape
+    if not fits or sectors.shape not in {weights.shape, weights.shape[1:]}:
         raise DataError(
             f"weights of shape {weights.shape} need a reference and returns of that shape and a sector for each name, "
             f"got {reference.shape}, {returns.shape} and {sectors.shape}."
         )
-    number = np.unique(np.maximum(sectors, -1), return_inverse=True)[1]
-    member = (number[:, None] == np.arange(number.max() + 1)).astype(np.float64)
-    gained = reference * np.nan_to_num(returns)
-    own, share, gain = weights @ member, reference @ member, gained @ member
-    whole = gained.sum(axis=1, keepdims=True)
-    of_sector = np.where(share > 0.0, gain / np.where(share > 0.0, share, 1.0), whole)
-    tilt: Floats = ((own - weights.sum(axis=1, keepdims=True) * share) * of_sector).sum(axis=1)
+    number, gained = np.maximum(sectors, -1), reference * np.nan_to_num(returns)
+    net, whole, tilt = weights.sum(axis=1), gained.sum(axis=1), np.zeros(len(weights))
+    for sector in np.unique(number):
+        own, share, gain = (np.where(number == sector, part, 0.0).sum(axis=1) for part in (weights, reference, gained))
+        tilt += (own - net * share) * np.where(share > 0.0, gain / np.where(share > 0.0, share, 1.0), whole)
     return tilt
 
 

@@ -78,6 +78,8 @@ class Account:
         ruined_on: first session on which the value was not above zero, after which it stays 0; otherwise None.
         paid: (R,) by kind of cost, at each rebalancing or while holding from it to the next, in units of the initial
             capital; negative where gained.
+        weights: (R, S) held after each rebalancing, negative for short; None where they were not kept, or are of other
+            names than those that the account stands beside.
     """
 
     dates: Dates
@@ -88,6 +90,7 @@ class Account:
     rebalanced: Dates
     ruined_on: str | None = None
     paid: Mapping[str, Floats] = field(default_factory=dict)
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,7 @@ def run_account(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings) ->
         rebalanced=bars.dates[rows[:done]],
         ruined_on=None if ruined is None else str(bars.dates[ruined].astype("datetime64[D]")),
         paid={"trading": paid[:done], "borrow": fees[:done]},
+        weights=target[:done],
     )
 
 

@@ -164,6 +164,7 @@ def run_decided(
             rebalanced=bars.dates[rows[: len(lines)]],
             ruined_on=None if ruined is None else str(bars.dates[ruined].astype("datetime64[D]")),
             paid={kind: dollars / frictions.capital_usd for kind, dollars in paid.items() if dollars.any()},
+            weights=after[: len(lines)],
         ),
         commission=commission,
         spread=spread,

@@ -106,13 +106,14 @@ def benchmarks(
     rows, _ = execution_rows(bars.dates, decisions, execution.lag_sessions)
     if not len(rows):
         raise DataError("no decision can be filled within the bars; give bars that go on after the first decision.")
-    equal = _equal_parts(bars.total[rows])
+    equal = equal_parts(bars.total[rows])
     free = None if reality is None else replace(reality, limits=LimitSettings())
     of_index = None if reality is None else reality.of_index(len(index.dates))
     accounts = {
         "buy and hold": _account(bars, equal[:1], rows[:1], costs, free),
         "1/N": _account(bars, equal, rows, costs, free),
-        "index": _account(index, np.ones((1, 1)), rows[:1], costs, of_index),
+        # Its weight is in no name of the basket.
+        "index": replace(_account(index, np.ones((1, 1)), rows[:1], costs, of_index), weights=None),
     }
     return {name: (account, account_statistics(account, seed)) for name, account in accounts.items()}
 
@@ -123,7 +124,7 @@ def _account(bars: Bars, weights: Floats, rows: Rows, costs: CostSettings, reali
     return run_realistic(bars, weights, rows, reality).account
 
 
-def _equal_parts(prices: Floats) -> Floats:
+def equal_parts(prices: Floats) -> Floats:
     """(R, S) weights that share the account equally among the names that have a quote."""
     quoted = ~np.isnan(prices)
     parts: Floats = quoted / np.maximum(quoted.sum(axis=1, keepdims=True), 1)

@@ -33,11 +33,12 @@ def fundamentals(
     """Forecast revenue growth, margins and earnings per share one and four quarters ahead, over a study's folds.
 
     Prints everyone's errors relative to the random walk's and the seasonal naive forecast's; below 1 is better. The
-    section [fundamentals] of the study says which labels, horizons and analysts.
+    section [fundamentals] of the study says which labels, horizons and analysts. The audit's errors stop it.
     """
     from alfred.experiments.fundamental_walk import RANDOM_WALK, SEASONAL
     from alfred.experiments.fundamentals import load_fundamentals, run_fundamentals
     from alfred.experiments.study import load_study
+    from alfred.report.audit import warnings
 
     plan = load_study(study or MarketName.SYNTHETIC.study, overrides or ())
     with Bars() as progress:
@@ -51,7 +52,7 @@ def fundamentals(
         out.print("[dim]Four quarters ahead the seasonal naive forecast is the random walk.[/]")
     for left in record.left_out:
         out.print(f"[yellow]Left out: {escape(left.name)}: {escape(left.reason)}.[/]", soft_wrap=True)
-    for warning in record.warnings:
+    for warning in warnings(record):
         out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
     for line in _findings(record.errors, RANDOM_WALK):
         out.print(f"[bold]{escape(line)}[/]", soft_wrap=True)
@@ -59,6 +60,8 @@ def fundamentals(
         out.print(
             f"The family {record.trials.family} has had {record.trials.count:,} trials.", markup=False, soft_wrap=True
         )
+    if record.audit is not None:
+        out.print(f"Audit: {record.audit.summary}", markup=False, soft_wrap=True)
     out.print(f"Record and forecasts: {folder}", markup=False, soft_wrap=True)
 
 

@@ -205,8 +205,8 @@ def _settings(
     form: dict[str, Any] = {}
     if path.exists():
         try:
-            form = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            form = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is no readable TOML file: {error}.") from error
     mine = form.get(digester.replace("-", "_"), {})
     if not isinstance(mine, dict):

@@ -45,7 +45,8 @@ def notes(
     page = write_waterfall(folder)
     out.print(
         f"{found.analyst}, {len(found.seeds)} seed(s), judged on {found.first} to {found.last} at every step. Sign "
-        "accuracy, 95% intervals over seeds, an account's net return a year, and in brackets the row of findings.md:",
+        "accuracy, 95% intervals over seeds, an account's net return a year, and in brackets the number of the audit's "
+        "check:",
         markup=False,
         soft_wrap=True,
     )
@@ -60,7 +61,7 @@ def _table(found: "Waterfall") -> Table:
     from alfred.report.waterfall import label
 
     table = Table(box=None)
-    table.add_column("put right (row)", no_wrap=True)
+    table.add_column("put right (check)", no_wrap=True)
     for heading in ("accuracy", "always up", "change, points", "share", "sum of trade %", "a year"):
         table.add_column(heading, justify="right", no_wrap=True)
     for step in found.steps:

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from alfred.core.errors import ConfigError
+
 VARIABLE = "ALFRED_HOME"
 LAKE_VARIABLE = "ALFRED_LAKE"
 TRACKING_VARIABLE = "ALFRED_TRACKING_URI"
@@ -73,8 +75,18 @@ class Home:
 
 
 def home() -> Home:
-    """The home that the environment names."""
-    root = Path(os.environ.get(VARIABLE) or "alfred-home").expanduser().absolute()
+    """The home that the environment names.
+
+    Raises:
+        ConfigError: it is a file, or begins with the home folder of a user who is not known.
+    """
+    named = os.environ.get(VARIABLE) or "alfred-home"
+    try:
+        root = Path(named).expanduser().absolute()
+    except RuntimeError as error:
+        raise ConfigError(f"{VARIABLE} is {named}, but whose folder ~ means is not known; write it out.") from error
+    if root.is_file():
+        raise ConfigError(f"the home {root} is a file; set {VARIABLE} to a folder, which need not be there yet.")
     return Home(
         root,
         os.environ.get(LAKE_VARIABLE, ""),

@@ -2,12 +2,15 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+"""Of draws: a number that every library that draws can take."""
 
 
 class Settings(BaseModel):

@@ -8,8 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FULL = ("No space left on device", "os error 28", "disk is full")
-"""What libraries say of a full disk."""
+FULL = {
+    "No space left on device": errno.ENOSPC,
+    "os error 28": errno.ENOSPC,
+    "disk is full": errno.ENOSPC,
+    "Disk quota exceeded": errno.EDQUOT,
+    "os error 122": errno.EDQUOT,
+    "File too large": errno.EFBIG,
+    "os error 27": errno.EFBIG,
+}
+"""What libraries say where there is no more room: on the disk, in a user's share of it, or in any one file."""
 
 
 @contextmanager
@@ -20,7 +28,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     same `target` meanwhile, theirs stays.
 
     Raises:
-        OSError: the disk is full, whichever library noticed, or the folder cannot be written.
+        OSError: there is no more room, whichever library noticed, or the folder cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
@@ -34,8 +42,9 @@ def whole_folder(target: Path) -> Iterator[Path]:
                 raise
     except Exception as error:
         # Libraries that write by other means than Python's wrap what the system says.
-        if not isinstance(error, OSError) and any(words in str(error) for words in FULL):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
+        code = next((code for words, code in FULL.items() if words in str(error)), None)
+        if code is not None and not isinstance(error, OSError):
+            raise OSError(code, os.strerror(code), str(target)) from error
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The mistakes of the notes, made on purpose: each a small change of honest data, named by its row of findings.md.
+"""The mistakes of the notes, made on purpose: each a small change of honest data, with the number of the audit's check.
 
 `alfred.experiments.notes` alone may import this module (a test looks), so that no run can make one of them by accident.
 None of them opens a guard of the laboratory: where a guard would refuse, the data are forged before it sees them.
@@ -28,7 +28,7 @@ class Defect:
 
     Attributes:
         key: short name.
-        row: of findings.md; None for one that the table does not list.
+        row: number of the audit's check (docs/audit.md); None where it has none.
         made: what the notes did.
         repaired: what is done once it is removed.
     """

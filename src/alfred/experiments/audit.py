@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import DIRECTION, LABELS, MAGNITUDE, Floats, Windows
@@ -30,7 +31,7 @@ from alfred.evaluation.audit import (
 from alfred.evaluation.contracts import Scorecard
 from alfred.evaluation.protocols import SEALED
 from alfred.experiments.counting import counted
-from alfred.experiments.deflated import deflated_ratios
+from alfred.experiments.deflated import deflated_ratios, tracks_of
 from alfred.experiments.market import Market, known_on
 from alfred.experiments.prepared import Prepared, prepare, read_inputs
 from alfred.experiments.record import PortfolioResult, RunRecord, load_frame, load_record
@@ -92,7 +93,7 @@ def audit_run(home: Home, folder: Path) -> Audit:
         scorecards=record.scorecards,
         portfolios=record.portfolios,
         trials=None if tried is None else tried.count,
-        deflated=deflated_ratios(record.portfolios, accounts, tried),
+        deflated=deflated_ratios(record.portfolios, tracks_of(record.portfolios, accounts), tried),
     )
     return examine(evidence_of(study, prepared, walk_of(study, prepared, home), found))
 
@@ -121,22 +122,20 @@ def evidence_of(study: Study, prepared: Prepared, walk: WalkForward, found: Resu
     read = sorted({LANGUAGE[catalogue()[name].family] for name in language})
     texts = [getattr(inputs.tables, name).select("published_at", "knowledge_cutoff", "digester") for name in read]
     evidence = Evidence(
-        panel=PanelEvidence(
-            panel.dates, panel.symbols, panel.features, panel.values, panel.listed, inputs.market.levels_usable
-        ),
+        panel=panel_evidence(panel, inputs.market),
         label=_label(panel),
         protocol=study.universe.protocol,
         baskets=(inputs.baskets.training, inputs.baskets.evaluation),
         predictions=_predictions(found.forecasts),
         bars=bars,
-        listing=_listing(inputs.market),
+        listing=listing_of(inputs.market),
         actions=inputs.tables.actions,
         facts=inputs.tables.facts,
         earnings=inputs.tables.earnings,
         digests=pl.concat(texts) if texts else None,
         language_columns=language,
-        choices=_choices(study, inputs.market, inputs.baskets),
-        losses=_losses(found.specs, study.train.loss),
+        choices=choices_of(study, inputs.market, inputs.baskets),
+        losses=losses_of(found.specs, study.train.loss),
         fits=_fits(found, kept=walk.kept is not None),
         figures=_figures(found),
         accounts=_accounts(found),
@@ -144,7 +143,7 @@ def evidence_of(study: Study, prepared: Prepared, walk: WalkForward, found: Resu
         deflated=found.deflated,
         members_by_date=bool(study.panel.members),
     )
-    return _with_folds(evidence, study, walk)
+    return with_folds(evidence, study, walk)
 
 
 def _study_of(record: RunRecord, folder: Path) -> Study:
@@ -156,7 +155,12 @@ def _study_of(record: RunRecord, folder: Path) -> Study:
     return Study.parse(settings, f"{folder.name}/run.json")
 
 
-def _listing(market: Market) -> pl.DataFrame:
+def panel_evidence(panel: Panel, market: Market) -> PanelEvidence:
+    """A panel's features and rows."""
+    return PanelEvidence(panel.dates, panel.symbols, panel.features, panel.values, panel.listed, market.levels_usable)
+
+
+def listing_of(market: Market) -> pl.DataFrame:
     """Span of each name's prices; one that took another ticker has not ended."""
     spans = market.bars.group_by("symbol").agg(pl.col("date").min().alias("first"), pl.col("date").max().alias("last"))
     renamed = market.view.actions().filter(pl.col("kind") == "rename")["symbol"].unique().to_list()
@@ -172,7 +176,7 @@ def _label(panel: Panel) -> LabelEvidence:
     )
 
 
-def _with_folds(evidence: Evidence, study: Study, walk: WalkForward) -> Evidence:
+def with_folds(evidence: Evidence, study: Study, walk: WalkForward) -> Evidence:
     """Rows that each fold's analysts were handed, and what scaling learnt from the training rows."""
     folds, scalers, scaled = [], [], []
     for at, fold in enumerate(walk.folds):
@@ -182,12 +186,35 @@ def _with_folds(evidence: Evidence, study: Study, walk: WalkForward) -> Evidence
         )
         test = maker.windows(fold.test, walk.evaluation, DIRECTION, labelled=False)
         folds.append(FoldRows(*(_rows(walk.panel, part) for part in (train, test, valid))))
-        scaler = maker.scaler
-        scalers.append(
-            ScalerEvidence(at, scaler.columns, tuple(scaler.rules), scaler.center, scaler.spread, scaler.power)
-        )
-        scaled.append(ScaledRows(at, scaler.columns, _largest(walk, train, maker), study.panel.scaled_bound))
+        scaler, largest = scaling_evidence(at, maker, fold.train, walk.training, study.panel.scaled_bound)
+        scalers.append(scaler)
+        scaled.append(largest)
     return replace(evidence, folds=tuple(folds), scalers=tuple(scalers), scaled=tuple(scaled))
+
+
+def scaling_evidence(
+    number: int, maker: WindowMaker, dates: NDArray[np.int64], training: Sequence[str], bound: float
+) -> tuple[ScalerEvidence, ScaledRows]:
+    """What a fold's scaler learnt, with the listed rows that it was to learn from, labelled or not, and their sizes.
+
+    Args:
+        number: of the fold.
+        maker: fitted on them.
+        dates: positions of the training dates in the panel.
+        training: symbols to learn from.
+        bound: beyond which no scaled value should reach.
+    """
+    panel, scaler = maker.panel, maker.scaler
+    place = {symbol: at for at, symbol in enumerate(panel.symbols)}
+    names = np.array([place[symbol] for symbol in training], np.int64)
+    row, column = np.nonzero(panel.listed[np.ix_(dates, names)])
+    date, name = dates[row], names[column]
+    rows = Rows(panel.dates[date], np.array(panel.symbols)[name])
+    # Before anything is cut off.
+    scaled = np.abs(replace(scaler, clip=np.inf).transform(panel.values[date, name]))
+    largest = np.nan_to_num(scaled, nan=0.0, posinf=np.inf).max(axis=0, initial=0.0)
+    learnt = (scaler.columns, tuple(scaler.rules), scaler.center, scaler.spread, scaler.power)
+    return ScalerEvidence(number, *learnt, rows), ScaledRows(number, scaler.columns, largest, bound)
 
 
 def _rows(panel: Panel, windows: Windows) -> Rows:
@@ -195,18 +222,6 @@ def _rows(panel: Panel, windows: Windows) -> Rows:
     column = np.array([place[symbol] for symbol in windows.symbols.tolist()], np.int64)
     realised = panel.labels.realised[np.searchsorted(panel.dates, windows.dates), column]
     return Rows(windows.dates, windows.symbols, realised)
-
-
-def _largest(walk: WalkForward, train: Windows, maker: WindowMaker) -> Floats:
-    """(F,) largest scaled value of the training rows, before it is cut off."""
-    panel = walk.panel
-    place = {symbol: at for at, symbol in enumerate(panel.symbols)}
-    column = np.array([place[symbol] for symbol in train.symbols.tolist()], np.int64)
-    scaled = replace(maker.scaler, clip=np.inf).transform(
-        panel.values[np.searchsorted(panel.dates, train.dates), column]
-    )
-    largest: Floats = np.nan_to_num(np.abs(scaled), nan=0.0, posinf=np.inf).max(axis=0, initial=0.0)
-    return largest
 
 
 def _predictions(forecasts: pl.DataFrame) -> pl.DataFrame:
@@ -217,7 +232,8 @@ def _predictions(forecasts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _choices(study: Study, market: Market, baskets: Baskets) -> tuple[BasketChoice, ...]:
+def choices_of(study: Study, market: Market, baskets: Baskets) -> tuple[BasketChoice, ...]:
+    """Baskets that a scan chose, with the prices that it knew."""
     wish = study.universe.scan
     if wish is None:
         return ()
@@ -228,7 +244,7 @@ def _choices(study: Study, market: Market, baskets: Baskets) -> tuple[BasketChoi
     )
 
 
-def _losses(specs: Sequence[AnalystSpec], settings: LossSettings) -> tuple[LossEvidence, ...]:
+def losses_of(specs: Sequence[AnalystSpec], settings: LossSettings) -> tuple[LossEvidence, ...]:
     """Losses of the analysts that train by gradients."""
     found = []
     for spec in specs:

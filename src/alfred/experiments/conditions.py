@@ -1,5 +1,7 @@
 """What the lake knows of trading a study's names: volume, dividends, ends of tickers, and what cash earns."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -7,9 +9,11 @@ from numpy.typing import NDArray
 from alfred.backtest.conditions import Conditions
 from alfred.backtest.realistic import Reality
 from alfred.backtest.settings import REALISTIC, CostSettings, FrictionSettings, LimitSettings
+from alfred.core.calendar import Dates
 from alfred.core.contracts import Bars, Floats
 from alfred.core.errors import ConfigError
 from alfred.experiments.market import Market
+from alfred.experiments.sectors import first_decisions, for_decisions
 from alfred.experiments.study import BacktestSettings
 from alfred.panel.labels import LabelSettings
 
@@ -33,7 +37,7 @@ def conditions_of(
     - ends: a delisting pays what the table `actions` says, else what `labels` takes for its reason, else, without a
       reason, what the frictions say. A name that was renamed is sold at its last price, and so is one whose prices stop
       `STOPPED_SESSIONS` before the data's end though no action says why: what its holders lost is not known.
-    - sectors: the lake knows none.
+    - sectors: those of `reality_of` and of scenes, who know the decisions.
 
     Args:
         market: of the study.
@@ -54,12 +58,19 @@ def conditions_of(
 
 
 def reality_of(
-    settings: BacktestSettings, market: Market, bars: Bars, labels: LabelSettings | None = None
+    settings: BacktestSettings, market: Market, bars: Bars, decisions: Dates, labels: LabelSettings | None = None
 ) -> Reality | None:
     """What a study's accounts meet in these bars; None where it asks for neither frictions nor limits.
 
     Limits without frictions come with the study's plain costs: cash earns nothing, prices hold dividends, and what is
-    delisted is sold at its last price.
+    delisted is sold at its last price. A limit on sectors is of those that were known at each name's first decision.
+
+    Args:
+        settings: of the study.
+        market: of the study.
+        bars: (T, S) of its matrix, on some of its sessions.
+        decisions: (D,) decision dates of the accounts, ascending.
+        labels: returns of delistings by reason.
 
     Raises:
         ConfigError: the market knows nothing of what a friction or limit needs.
@@ -67,13 +78,15 @@ def reality_of(
     if settings.frictions is None and settings.limits is None:
         return None
     frictions, limits = settings.frictions or plain(settings.costs), settings.limits or LimitSettings()
+    sectors = None
     if limits.sector_max is not None:
-        raise ConfigError("backtest.limits.sector_max needs sectors, and the lake knows none; leave it out.")
-    conditions = conditions_of(market, bars, labels=labels, cash_rate=frictions.cash_rate)
+        rows, own = market.sectors(bars.symbols), market.description.name
+        sectors = for_decisions(rows, bars.symbols, first_decisions(bars, decisions), own).number
+    known = conditions_of(market, bars, labels=labels, cash_rate=frictions.cash_rate)
+    conditions = replace(known, sectors=sectors)
     if settings.frictions is None:
-        return Reality(
-            frictions, limits, Conditions(delisted=conditions.delisted, delisting_return=np.zeros(len(bars.symbols)))
-        )
+        none = np.zeros(len(bars.symbols))
+        return Reality(frictions, limits, Conditions(delisted=known.delisted, delisting_return=none, sectors=sectors))
     if conditions.dollar_volume is None and (frictions.by_liquidity or frictions.fill_share is not None):
         raise ConfigError(
             f"backtest.frictions ask for costs or fills by liquidity, but provider {market.description.name!r} has no "

@@ -1,19 +1,26 @@
-"""A run's accounts against all that was tried: the trial ledger's count in the deflated Sharpe ratio's terms."""
+"""A run's accounts against all that was tried: the trial ledger's count in the deflated Sharpe ratio's terms.
 
+A record keeps of each account what the ratio needs of its returns. So a run of another machine, of which the record
+alone is at hand, is deflated like a run of this one, by the number of tries as it stands when it is asked for.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from alfred.backtest.statistics import daily_returns
+from alfred.core.errors import DataError
 from alfred.evaluation.deflation import Track, Trials, deflated_sharpe
-from alfred.experiments.record import PortfolioResult, TrialCount
+from alfred.experiments.record import PortfolioResult, RunRecord, TrialCount, load_frame
 
 FEWEST_RETURNS = 3
 
 
 def tracks_of(portfolios: Sequence[PortfolioResult], accounts: pl.DataFrame) -> dict[str, Track]:
-    """Track record of each account that lasted long enough for one."""
+    """Track record of each account that lasted long enough for one, from its sessions."""
     found = {}
     for portfolio in portfolios:
         own = accounts.filter(pl.col("portfolio") == portfolio.name).sort("date")
@@ -22,6 +29,24 @@ def tracks_of(portfolios: Sequence[PortfolioResult], accounts: pl.DataFrame) -> 
         if len(returns) >= FEWEST_RETURNS:
             found[portfolio.name] = Track.of(returns)
     return found
+
+
+def recorded_tracks(folder: Path, record: RunRecord) -> dict[str, Track]:
+    """Track records as a run's record tells them; of a run of an earlier version, which did not, from its accounts.
+
+    Empty where neither is there. A track that no returns can have, as a record from elsewhere may hold, is none.
+    """
+    found = {one.name: one.track for one in record.portfolios if one.track is not None and _is_possible(one.track)}
+    if found or not (folder / "accounts.parquet").is_file():
+        return found
+    return tracks_of(record.portfolios, load_frame(folder, "accounts"))
+
+
+def _is_possible(track: Track) -> bool:
+    try:
+        return track.periods >= FEWEST_RETURNS and math.isfinite(track.spread)
+    except DataError:
+        return False
 
 
 def strategies_of(portfolios: Sequence[PortfolioResult], tracks: Mapping[str, Track]) -> dict[str, Track]:
@@ -58,9 +83,15 @@ def all_tries(strategies: Mapping[str, Track], ledger: Trials | None) -> Trials:
 
 
 def deflated_ratios(
-    portfolios: Sequence[PortfolioResult], accounts: pl.DataFrame, counted: TrialCount | None
+    portfolios: Sequence[PortfolioResult], tracks: Mapping[str, Track], counted: TrialCount | None
 ) -> dict[str, float]:
-    """Deflated Sharpe ratio of each strategy's account."""
-    strategies = strategies_of(portfolios, tracks_of(portfolios, accounts))
+    """Deflated Sharpe ratio of each strategy's account.
+
+    Args:
+        portfolios: of a run.
+        tracks: of their accounts; those without one have no ratio.
+        counted: tries of the run's family.
+    """
+    strategies = strategies_of(portfolios, tracks)
     trials = all_tries(strategies, of_ledger(counted))
     return {name: deflated_sharpe(track, trials) for name, track in strategies.items()}

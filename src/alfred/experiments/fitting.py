@@ -105,15 +105,27 @@ class Fitting:
             self.stages.run(*self._stage(seed, fold, "model"), write, lambda folder: folder)
 
     def _is_there(self, seed: int, fold: Fold, *, last: bool) -> bool:
-        """Whether a finished fit is there with all that is wanted of it."""
-        wanted = ("fit", "model") if last and self.hand_on is not None else ("fit",)
-        return all(self.stages.find(*self._stage(seed, fold, kind)) is not None for kind in wanted)
+        """Whether a finished fit is there with all that is wanted of it, or can be without learning anew."""
+        if self.stages.find(*self._stage(seed, fold)) is None:
+            return False
+        if not last or self.hand_on is None or self.handed_on(seed, fold) is not None:
+            return True
+        kept = self._kept(seed, fold)
+        if kept is None:
+            return False
+        self.hand(seed, fold, kept)
+        return True
+
+    def _kept(self, seed: int, fold: Fold) -> FittedAnalyst | None:
+        """The analyst as it was kept beside its forecasts; None where it was not, or was changed."""
+        folder = self.stages.find(*self._stage(seed, fold, ANALYST))
+        return None if folder is None else restore_analyst(folder / ANALYST)
 
     def fitted(self, seed: int, fold: Fold) -> FittedAnalyst:
         """The analyst that has learnt: as it was kept, otherwise fitted again, which gives the same."""
-        folder = self.stages.find(*self._stage(seed, fold, ANALYST))
-        if folder is not None:
-            return restore_analyst(folder / ANALYST)
+        kept = self._kept(seed, fold)
+        if kept is not None:
+            return kept
         train, valid, _ = self.parts(fold)
         jobs, checkpoints = [Job(train, valid, seed)], self.stages.root / "training"
         (one,) = fit_many(self.spec, self.settings, jobs, progress=self.progress, checkpoints=checkpoints)

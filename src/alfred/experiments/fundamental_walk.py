@@ -88,14 +88,14 @@ class FundamentalWalk:
         label, embargo = self.labels[target], self.split_settings.embargo_quarters
         dates = self.panel.dates
         check_fold(fold, dates, label.horizon_quarters, embargo)
-        maker = self._maker(fold, quarters)
+        maker = self.maker(fold, quarters)
         learnt: list[Part] = []
         latest = dates[:1]
         for at, (part, following) in enumerate(((fold.train, fold.valid), (fold.valid, fold.test))):
             first = dates[following[0]]
             own = replace(self.panel, labels=label.change.known_by(first, embargo))
             windows = replace(maker, panel=own).windows(part, self.training, target, labelled=True)
-            realised = label.realised_on[self._places(windows)]
+            realised = label.realised_on[self.places(windows)]
             names = ("training", "validation", "test")[at : at + 2]
             check_realised(*names, dates=windows.dates, realised_on=realised, first=first, embargo_quarters=embargo)
             latest = np.append(latest, realised.max())
@@ -165,7 +165,8 @@ class FundamentalWalk:
         return self.stages.run(name, inputs, compute, load)[0]
 
     @functools.cache  # noqa: B019 - a walk lives as long as its run
-    def _maker(self, fold: Fold, quarters: int) -> WindowMaker:
+    def maker(self, fold: Fold, quarters: int) -> WindowMaker:
+        """What makes the rows of a fold, learnt from its training rows, whether or not their label is known."""
         # What the study says of columns that are not used here would be an error.
         names = self.panel.features
         own = {pattern: rule for pattern, rule in self.panel_settings.scaling.items() if fnmatch.filter(names, pattern)}
@@ -173,13 +174,14 @@ class FundamentalWalk:
         settings = self.panel_settings.model_copy(update={"scaling": {**own, **bounded}})
         return WindowMaker.fit(self.panel, fold.train, self.training, settings, quarters)
 
-    def _places(self, windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def places(self, windows: Windows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions of rows in the panel's dates and symbols, (N,) each."""
         place = {symbol: at for at, symbol in enumerate(self.panel.symbols)}
         row = np.searchsorted(self.panel.dates, windows.dates)
         return row.astype(np.int64), np.array([place[symbol] for symbol in windows.symbols.tolist()], np.int64)
 
     def _part(self, label: FundamentalLabel, windows: Windows) -> Part:
-        place = self._places(windows)
+        place = self.places(windows)
         return Part(windows, label.last[place], label.seasonal[place])
 
     def _rows(self, test: Part, change: Forecast, until: np.datetime64) -> pl.DataFrame:

@@ -24,10 +24,13 @@ from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
 from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
+from alfred.evaluation.audit import Audit
 from alfred.evaluation.protocols import SAME_YEARS, question
 from alfred.evaluation.relative import RelativeError, relative_errors
 from alfred.evaluation.splits import walk_forward
 from alfred.experiments import counting
+from alfred.experiments.audit import require_clean
+from alfred.experiments.fundamental_audit import audit_of_accounts
 from alfred.experiments.fundamental_walk import BASELINES, FundamentalWalk
 from alfred.experiments.prepared import Inputs, Prepared, prepare, read_inputs, run_digest
 from alfred.experiments.record import LeftOut, TrialCount
@@ -52,6 +55,7 @@ class FundamentalRecord:
         warnings: what a reader must know before any figure.
         versions: of the lake's tables.
         trials: how often the study's family has tried, this run included.
+        audit: what the audit looked at and found; None in records of earlier versions.
     """
 
     study: str
@@ -67,6 +71,7 @@ class FundamentalRecord:
     versions: dict[str, int]
     settings: dict[str, Any]
     trials: TrialCount | None = None
+    audit: Audit | None = None
 
 
 _ADAPTER = TypeAdapter(FundamentalRecord)
@@ -82,6 +87,7 @@ def run_fundamentals(study: Study, home: Home, progress: Progress | None = None)
         ConfigError: the study's protocol tests the quarters that it trains on.
         FetchError: the trials cannot be counted, because the tracking data cannot be reached.
         DataError: the data hold none of the labels, or too few quarters of them for the study's folds.
+        AuditError: the audit found what makes the results unbelievable.
     """
     progress = progress or Silent()
     if study.universe.protocol in SAME_YEARS:
@@ -118,22 +124,29 @@ def _run(
     prepared = prepare(study, home, inputs)
     progress.say("labels of accounts")
     labels, left_out = _labels(study, prepared)
-    forecasts = _forecasts(study, prepared, labels, Stages(home.stages), progress)
+    walks = _walks(study, prepared, labels, Stages(home.stages))
+    forecasts = _forecasts(study, prepared, walks, progress)
     evaluated = forecasts.filter(pl.col("basket") == "evaluation")
+    errors = relative_errors(evaluated, BASELINES, study.evaluation)
+    counted = counting.count(home, study.counted_as, keys)
+    progress.say("audit")
+    audit = audit_of_accounts(study, prepared, walks, evaluated, errors=errors, trials=counted.count)
+    require_clean(audit)
     record = FundamentalRecord(
         study=study.name,
         digest=digest,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         alfred_version=__version__,
         question=question(study.universe.protocol),
-        errors=relative_errors(evaluated, BASELINES, study.evaluation),
+        errors=errors,
         left_out=left_out,
         warnings=_warnings(prepared, evaluated),
         training_basket=inputs.baskets.training,
         evaluation_basket=inputs.baskets.evaluation,
         versions=dict(inputs.market.view.versions),
         settings=study.model_dump(mode="json"),
-        trials=counting.count(home, study.counted_as, keys),
+        trials=counted,
+        audit=audit,
     )
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as scratch:
@@ -218,33 +231,33 @@ def _labels(study: Study, prepared: Prepared) -> tuple[dict[int, dict[str, Funda
     return found, tuple(left_out)
 
 
-def _forecasts(
-    study: Study,
-    prepared: Prepared,
-    labels: Mapping[int, Mapping[str, FundamentalLabel]],
-    stages: Stages,
-    progress: Progress,
-) -> pl.DataFrame:
+def _walks(
+    study: Study, prepared: Prepared, labels: Mapping[int, Mapping[str, FundamentalLabel]], stages: Stages
+) -> tuple[FundamentalWalk, ...]:
+    """One for each horizon that has labels."""
     panel, baskets = prepared.panel, prepared.inputs.baskets
-    specs = (AnalystSpec(name=NAIVE), *(spec for spec in study.fundamentals.analysts if spec.name != NAIVE))
-    everyone = tuple(dict.fromkeys((*baskets.evaluation, *baskets.training)))
-    frames = []
-    for horizon, own in labels.items():
-        if not own:
-            continue
-        walk = FundamentalWalk(
+    return tuple(
+        FundamentalWalk(
             panel=with_anchors(panel, own, study.fundamentals.features),
             labels=own,
             folds=walk_forward(panel.dates, horizon, study.splits),
             training=baskets.training,
-            forecast_for=everyone,
+            forecast_for=tuple(dict.fromkeys((*baskets.evaluation, *baskets.training))),
             panel_settings=study.panel,
             split_settings=study.splits,
             train_settings=study.train,
             stages=stages,
         )
-        frames += [walk.forecast(target, specs, study.seeds, progress) for target in own]
-    basket = pl.when(pl.col("symbol").is_in(list(baskets.evaluation))).then(pl.lit("evaluation"))
+        for horizon, own in labels.items()
+        if own
+    )
+
+
+def _forecasts(study: Study, prepared: Prepared, walks: Sequence[FundamentalWalk], progress: Progress) -> pl.DataFrame:
+    specs = (AnalystSpec(name=NAIVE), *(spec for spec in study.fundamentals.analysts if spec.name != NAIVE))
+    frames = [walk.forecast(target, specs, study.seeds, progress) for walk in walks for target in walk.labels]
+    evaluation = list(prepared.inputs.baskets.evaluation)
+    basket = pl.when(pl.col("symbol").is_in(evaluation)).then(pl.lit("evaluation"))
     return pl.concat(frames).with_columns(basket.otherwise(pl.lit("training")).alias("basket"))
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from alfred.analysts import AnalystSpec, describe
 from alfred.core.contracts import Interval
-from alfred.core.errors import AlfredError, ConfigError, DataError, FetchError
+from alfred.core.errors import AlfredError, ConfigError, FetchError
 from alfred.core.home import Home
 from alfred.core.settings import suggestion
 from alfred.evaluation.contracts import Figure, Scorecard
 from alfred.experiments.counting import count, counted
-from alfred.experiments.deflated import deflated_ratios
-from alfred.experiments.record import Efficiency, RunRecord, TrialCount, load_frame, load_record
+from alfred.experiments.deflated import deflated_ratios, recorded_tracks
+from alfred.experiments.record import Efficiency, RunRecord, TrialCount, load_record
 from alfred.experiments.runs import find_run
 from alfred.experiments.store import records_elsewhere
 from alfred.experiments.study import entry_name
@@ -220,10 +220,7 @@ class _Counts:
 def _experiments(folder: Path, record: RunRecord, tried: TrialCount | None) -> list[Experiment]:
     costs = {cost.analyst: cost for cost in record.efficiency}
     specs = _specs(record)
-    try:
-        ratios = deflated_ratios(record.portfolios, load_frame(folder, "accounts"), tried)
-    except DataError:  # a run of another machine brings its record only
-        ratios = {}
+    ratios = deflated_ratios(record.portfolios, recorded_tracks(folder, record), tried)
     rows = []
     for card in record.scorecards:
         one = _experiment(folder.name, record, card, specs, costs.get(card.analyst))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from alfred.core.contracts import Floats
+from alfred.core.contracts import Bars, Floats
 from alfred.core.digest import code_digest, digest_of
 from alfred.core.home import Home
 from alfred.core.progress import Progress, Silent
@@ -17,12 +17,14 @@ from alfred.core.storage import whole_folder
 from alfred.core.version import __version__
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.experiments import counting
+from alfred.experiments.attributing import attributed, ground_of
 from alfred.experiments.managed import (
     FILE,
     FOLDER,
     Capacity,
     LiquidResult,
     ManagerRecord,
+    PolicyAttribution,
     Sensitivity,
     dump_managed,
     load_managed,
@@ -30,6 +32,7 @@ from alfred.experiments.managed import (
 from alfred.experiments.managed_trials import finish_policies, trials_of_policies
 from alfred.experiments.managing import Managing, digest_of_scene, liquid
 from alfred.experiments.scenes import Source, read_source, scene_of
+from alfred.experiments.sectors import SectorSummary, summary_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.trials import TrialLedger, on_trial
 from alfred.manager.contracts import PolicyDescription, Scene
@@ -45,7 +48,7 @@ from alfred.manager.judgement import (
     verdict,
 )
 from alfred.manager.settings import ManagerSettings
-from alfred.manager.tracks import Track, growth, periods_a_year, under
+from alfred.manager.tracks import Track, account_of, growth, periods_a_year, under
 
 COSTS_BPS = (0.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 """Of traded value, over all other frictions."""
@@ -115,6 +118,7 @@ def _judge(managing: Managing, judged: _Judged, source: Source, folder: Path, di
         None if narrow is None else _tracks(replace(managing, scene=narrow, past=scene), source.study.evaluation)
     )
     progress.say("judgement")
+    attributions, sectors = _attributions(judged, source)
     comparisons = compare(judged.growth, judged.policies, judged.resampling)
     volatility = annual_volatility(judged.tracks[BENCHMARK])
     capitals = _capitals(judged)
@@ -157,9 +161,31 @@ def _judge(managing: Managing, judged: _Judged, source: Source, folder: Path, di
         costs=tuple(_costs(judged)),
         capitals=capitals,
         capacities=tuple(_capacities(capitals)),
+        attributions=attributions,
+        sectors=sectors,
     )
     _write(folder / FOLDER, record, judged)
     return record
+
+
+def _attributions(judged: _Judged, source: Source) -> tuple[tuple[PolicyAttribution, ...], SectorSummary | None]:
+    """Where each policy's return came from, and what was known of sectors for it."""
+    scene = judged.scene.span(0, len(judged.scene))
+    bars, first = scene.bars, int(scene.rows[0])
+    level = source.index[: len(bars.dates)]
+    if not np.isfinite(level[first:]).all():
+        return (), None
+    index = Bars(bars.dates, (source.market.index_name,), level[:, None], level[:, None])
+    may = scene.mask / np.maximum(scene.mask.sum(axis=1, keepdims=True), 1)
+    ground = ground_of(source.market, bars, index, bars.dates[scene.rows[:-1]], scene.reality, reference=may)
+    accounts = {name: [account_of(scene, track).account for track in own] for name, own in judged.tracks.items()}
+    settings, periods_a_quarter = judged.resampling.settings, round(judged.resampling.periods_a_year / 4.0)
+    blocks = settings.model_copy(update={"block_quarters": settings.block_quarters * periods_a_quarter})
+    found = attributed(accounts, BENCHMARK, ground, blocks)
+    return (
+        tuple(PolicyAttribution(name, told.over_cash, told.over_equal) for name, told in found.items()),
+        None if ground.sectors is None else summary_of(ground.sectors, scene.mask),
+    )
 
 
 def _tracks(managing: Managing, settings: BootstrapSettings) -> _Judged:

@@ -17,8 +17,10 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
+from alfred.backtest.attribution import Attribution
 from alfred.core.contracts import Interval
 from alfred.core.errors import DataError
+from alfred.experiments.sectors import SectorSummary
 from alfred.manager.figures import PolicyFigures, Regime
 from alfred.manager.judgement import Comparison
 
@@ -58,6 +60,15 @@ class Capacity:
 
 
 @dataclass(frozen=True)
+class PolicyAttribution:
+    """Where a policy's return came from, the mean over its seeds; `over_equal` is None for 1/N."""
+
+    policy: str
+    over_cash: Attribution
+    over_equal: Attribution | None
+
+
+@dataclass(frozen=True)
 class ManagerRecord:
     """Everything that managing a run found out, beside its tables.
 
@@ -80,6 +91,9 @@ class ManagerRecord:
         liquid: empty where volume is not known.
         costs: growth at more costs.
         capitals: growth at more capital, empty where costs do not depend on it; `capacities` what follows.
+        attributions: by policy, without those of which a seed was ruined; empty where the index is not known on every
+            session, or in records of a version that did not tell.
+        sectors: what the attributions knew of sectors; None where nothing was known.
     """
 
     run: str
@@ -110,6 +124,8 @@ class ManagerRecord:
     costs: tuple[Sensitivity, ...]
     capitals: tuple[Sensitivity, ...]
     capacities: tuple[Capacity, ...]
+    attributions: tuple[PolicyAttribution, ...] = ()
+    sectors: SectorSummary | None = None
 
     def of(self, policy: str) -> PolicyFigures:
         """A policy's figures.

@@ -22,6 +22,7 @@ from alfred.panel.tables import Tables
 from alfred.universe.baskets import Baskets, load_baskets, scan, split_names
 
 EQUAL_WEIGHTED = "equal-weighted index of all names"
+EVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,18 @@ class Market:
     def series(self) -> pl.DataFrame:
         """Every series, in every vintage, that may stand beside these prices."""
         return self._believed(self.view.all_series())
+
+    def sectors(self, symbols: Sequence[str], *, hindsight: bool = False) -> pl.DataFrame:
+        """What became known of some symbols' sectors, sorted by symbol, known_at, source; a repetition is no row.
+
+        Args:
+            symbols: whose.
+            hindsight: also what became known after the view's instant, for whoever looks back. No decision may.
+        """
+        view = replace(self.view, instant=EVER) if hindsight else self.view
+        rows = self._believed(view.sectors(symbols)).drop_nulls("sector")
+        before = pl.col("sector").shift(1).over("symbol", "source")
+        return rows.filter(pl.col("sector").ne_missing(before))
 
     def _believed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Invented rows stand only beside invented prices, and nothing else beside those."""

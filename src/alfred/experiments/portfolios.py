@@ -1,7 +1,7 @@
 """Every strategy on every analyst's forecasts, and the benchmarks, on the same sessions and costs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -14,10 +14,13 @@ from alfred.core.contracts import DIRECTION, EXCESS, RANK, Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.settings import suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
-from alfred.experiments.attributing import attributed
+from alfred.evaluation.deflation import Track
+from alfred.experiments.attributing import EQUAL, Told, attributed, ground_of
 from alfred.experiments.conditions import reality_of, sessions_before
+from alfred.experiments.deflated import tracks_of
 from alfred.experiments.market import Market
 from alfred.experiments.record import PortfolioResult
+from alfred.experiments.sectors import SectorSummary, summary_of
 from alfred.experiments.study import NAIVE, BacktestSettings, family
 from alfred.panel.labels import LabelSettings
 
@@ -40,12 +43,14 @@ class Portfolios:
         results: statistics, strategies first, then benchmarks.
         accounts, ledger: as in the run's record.
         warnings: what must be said about them before their figures.
+        sectors: what was known of them; None where nothing was.
     """
 
     results: tuple[PortfolioResult, ...]
     accounts: pl.DataFrame
     ledger: pl.DataFrame
     warnings: tuple[str, ...]
+    sectors: SectorSummary | None = None
 
 
 def run_portfolios(
@@ -70,8 +75,8 @@ def run_portfolios(
     symbols = tuple(symbol for symbol in symbols if symbol in forecast)
     lag, before = settings.execution.lag_sessions, sessions_before(settings)
     bars, index = account_bars(market, symbols, forecasts, lag, before=before)
-    reality = reality_of(settings, market, bars, labels)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
+    reality = reality_of(settings, market, bars, decisions, labels)
     results, accounts, ledger, warnings = [], dict[str, Account](), [], []
     if absent:
         some = ", ".join(absent[:NAMED]) + (f" and {len(absent) - NAMED:,} more" if len(absent) > NAMED else "")
@@ -93,12 +98,23 @@ def run_portfolios(
     ).items():
         results.append(PortfolioResult(name, "benchmark", None, None, statistics))
         accounts[name] = account
+    ground = ground_of(market, bars, index, accounts[EQUAL].rebalanced, reality)
+    parts = attributed({name: [one] for name, one in accounts.items()}, EQUAL, ground, BootstrapSettings(seed=seed))
+    rows = pl.concat([account_rows(name, account) for name, account in accounts.items()])
+    tracks = tracks_of(results, rows)
     return Portfolios(
-        attributed(results, accounts, index, reality, BootstrapSettings(seed=seed)),
-        pl.concat([account_rows(name, account) for name, account in accounts.items()]),
+        tuple(_told(one, parts.get(one.name), tracks.get(one.name)) for one in results),
+        rows,
         pl.concat([*ledger, pl.DataFrame(schema=LEDGER)]),
         tuple(warnings),
+        None if ground.sectors is None else summary_of(ground.sectors, ground.reference > 0.0),
     )
+
+
+def _told(result: PortfolioResult, parts: Told | None, track: Track | None) -> PortfolioResult:
+    if parts is None:
+        return replace(result, track=track)
+    return replace(result, track=track, over_cash=parts.over_cash, over_equal=parts.over_equal)
 
 
 def readings_of(forecasts: pl.DataFrame, analyst: str, symbols: Sequence[str]) -> Readings:

@@ -82,11 +82,14 @@ def inputs_of(study: Study, market: Market, vault: Vault | None = None) -> Input
 
 
 def run_digest(study: Study, inputs: Inputs) -> str:
-    """Names the run: its settings, the names they led to, the data and the code; not where the study lies, nor the
-    manager's settings, which a run does not look at."""
+    """Names the run: its settings, the names they led to, the data, what is known of sectors, and the code; not where
+    the study lies, nor the manager's settings, which a run does not look at."""
     settings = study.model_dump(mode="json", exclude={"manager"})
     settings["universe"]["baskets"] = None
-    return digest_of(settings, inputs.baskets.training, inputs.baskets.evaluation, inputs.digest, code_digest())
+    sectors = inputs.market.sectors(inputs.baskets.evaluation, hindsight=True).hash_rows().to_numpy()
+    return digest_of(
+        settings, inputs.baskets.training, inputs.baskets.evaluation, inputs.digest, sectors, code_digest()
+    )
 
 
 def prepare(study: Study, home: Home, inputs: Inputs | None = None) -> Prepared:

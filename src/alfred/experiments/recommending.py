@@ -25,7 +25,7 @@ from alfred.experiments.managed import load_managed
 from alfred.experiments.managing import digest_of_scene
 from alfred.experiments.recommendations import Entry
 from alfred.experiments.record import load_record
-from alfred.experiments.scenes import Source, frictions_of, read_source, scene_of, scene_on
+from alfred.experiments.scenes import Source, frictions_of, read_source, scene_of, scene_on, sectors_of
 from alfred.experiments.stages import Stages
 from alfred.experiments.study import Study
 from alfred.manager.contracts import FittedPolicy, Observation, Policy
@@ -110,6 +110,7 @@ def recommendation_of(
     name, why = _chosen(folder, wish.policy, date)
     scene = scene_on(source, settings, date)
     seen = scene.observe(0, np.zeros(len(source.bars.symbols)))
+    sectors = sectors_of(source, settings, scene.dates, scene.mask)
     prices, basis = _quoted(source, date)
     told = recommend(
         seen,
@@ -120,6 +121,7 @@ def recommendation_of(
         frictions=frictions_of(source, settings),
         limits=settings.limits,
         voices=_voices(source),
+        sectors=() if sectors is None else sectors.names,
         fractional=wish.fractional,
     )
     told = replace(told, notes=(*why, *told.notes, *basis))

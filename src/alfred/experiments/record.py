@@ -27,6 +27,8 @@ from alfred.core.contracts import Interval
 from alfred.core.errors import DataError
 from alfred.evaluation.audit import Audit
 from alfred.evaluation.contracts import Scorecard
+from alfred.evaluation.deflation import Track
+from alfred.experiments.sectors import SectorSummary
 from alfred.language.compare import ScorePair
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
@@ -99,7 +101,9 @@ class PortfolioResult:
     """A strategy on an analyst's forecasts, or a benchmark, on the same sessions and costs.
 
     `over_cash` and `over_equal` tell where its return over cash and over 1/N came from; None where it was ruined, began
-    later than 1/N, or was run by a version that did not tell.
+    later than 1/N, or was run by a version that did not tell. `track` is what a deflated Sharpe ratio needs of its
+    returns of one session, whatever the number of tries is when it is asked for; None where it lasted too short a time,
+    or in runs of versions that did not tell.
     """
 
     name: str
@@ -110,6 +114,7 @@ class PortfolioResult:
     trades: TradeAnalysis | None = None
     over_cash: Attribution | None = None
     over_equal: Attribution | None = None
+    track: Track | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +268,7 @@ class RunRecord:
     """Everything a run found out, beside its tables; `audit` is None in runs that were not audited.
 
     `frictions` says what accounts met in place of plain `cost_bps`, with their limits; empty where they met that.
+    `sectors` says what was known of them; None where nothing was, or by runs of a version that did not ask.
     """
 
     __pydantic_config__ = ConfigDict(ser_json_inf_nan="constants")
@@ -294,6 +300,7 @@ class RunRecord:
     trials: TrialCount | None = None
     audit: Audit | None = None
     frictions: str = ""
+    sectors: SectorSummary | None = None
 
 
 _ADAPTER = TypeAdapter(RunRecord)

@@ -61,7 +61,8 @@ def replay(
     settings, seed = study.backtest, study.evaluation.seed
     lag, before = settings.execution.lag_sessions, sessions_before(settings)
     bars, index = account_bars(market, readings.symbols, forecasts, lag, before=before)
-    real = reality_of(settings, market, bars, study.panel.labels)
+    decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
+    real = reality_of(settings, market, bars, decisions, study.panel.labels)
     trade = functools.partial(
         backtest, bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=real
     )

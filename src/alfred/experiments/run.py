@@ -29,7 +29,7 @@ from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments import counting
 from alfred.experiments.audit import Results, evidence_of, require_clean
 from alfred.experiments.conditions import reality_of, told
-from alfred.experiments.deflated import deflated_ratios
+from alfred.experiments.deflated import deflated_ratios, tracks_of
 from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
@@ -183,7 +183,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         scorecards,
         portfolios.results,
         trials=counted.count,
-        deflated=deflated_ratios(portfolios.results, portfolios.accounts, counted),
+        deflated=deflated_ratios(portfolios.results, tracks_of(portfolios.results, portfolios.accounts), counted),
     )
     audit = examine(evidence_of(study, asked.prepared, walk, results))
     require_clean(audit)
@@ -222,6 +222,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         language=language,
         trials=counted,
         audit=audit,
+        sectors=portfolios.sectors,
     )
     handed_on = {entry_name(spec): walk.handed_on(spec, study.seeds) for spec in specs}
     _write(folder, study, record, forecasts=forecasts, curves=curves, found=portfolios, handed_on=handed_on)
@@ -287,14 +288,14 @@ def _check_before_training(study: Study, market: Market, panel: Panel, folds: Se
     device_of(study.train.device)
     tested_dates = pl.DataFrame({"as_of": panel.dates[[folds[0].test[0], folds[-1].test[-1]]]})
     bars, _ = account_bars(market, baskets.evaluation, tested_dates, study.backtest.execution.lag_sessions)
-    reality_of(study.backtest, market, bars, study.panel.labels)
-    names = np.array([panel.symbols.index(symbol) for symbol in baskets.evaluation])
     tested = np.concatenate([fold.test for fold in folds])
+    reality_of(study.backtest, market, bars, panel.dates[tested], study.panel.labels)
+    names = np.array([panel.symbols.index(symbol) for symbol in baskets.evaluation])
     for target in dict.fromkeys(target_of(spec) for spec in study.analysts):
         known = np.isfinite(panel.labels.of(target)[np.ix_(tested, names)]).any(axis=1).sum()
         if known < 2:
             raise DataError(
-                f"only {known} of {len(tested)} test quarter(s) has a label {target} by the end of the data; an "
+                f"only {known} of the {len(tested)} test quarters has a label {target} by the end of the data; an "
                 "evaluation needs at least 2. Test earlier quarters or bring longer data."
             )
 

@@ -15,7 +15,7 @@ from alfred.backtest.conditions import Conditions
 from alfred.backtest.realistic import Reality
 from alfred.backtest.settings import FrictionSettings
 from alfred.core.calendar import Dates, close_instants, decision_dates, sessions_between
-from alfred.core.contracts import MAGNITUDE, TOTAL, Bars, Floats
+from alfred.core.contracts import MAGNITUDE, TOTAL, Bars, Bools, Floats
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
@@ -28,6 +28,7 @@ from alfred.experiments.prepared import Inputs, prepare
 from alfred.experiments.record import RunRecord, load_frame, load_record
 from alfred.experiments.replay import market_of
 from alfred.experiments.scene_columns import NAME_COLUMNS, market_columns, name_columns
+from alfred.experiments.sectors import Sectors, for_decisions
 from alfred.experiments.study import NAIVE, Study, family
 from alfred.manager.contracts import Observation, Outlook, Rows, Scene
 from alfred.manager.settings import ManagerSettings
@@ -185,6 +186,27 @@ def frictions_of(source: Source, settings: ManagerSettings) -> FrictionSettings:
     )
 
 
+def sectors_of(source: Source, settings: ManagerSettings, dates: Dates, mask: Bools) -> Sectors | None:
+    """What decisions know of sectors: of each name, that of the first decision at which it may be held.
+
+    None where no limit asks for them, so that nothing else hangs on them.
+
+    Args:
+        source: of the run.
+        settings: of the manager.
+        dates: (D,) of the decisions.
+        mask: (D, S) names that may be held from a decision on.
+
+    Raises:
+        ConfigError: of a name that may be held no sector was known by then.
+    """
+    if settings.limits.sector_max is None:
+        return None
+    symbols, market = source.bars.symbols, source.market
+    first = np.where(mask.any(axis=0), dates[mask.argmax(axis=0)], np.datetime64("NaT"))
+    return for_decisions(market.sectors(symbols), symbols, first, market.description.name)
+
+
 def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) -> Scene:
     decided = _last_known(source.bars.dates, dates)
     at = _last_known(source.quarters, dates)
@@ -204,13 +226,16 @@ def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) 
     quoted = np.isfinite(source.conditions.prices(source.bars)[decided])
     if source.conditions.delisted is not None:
         quoted &= source.conditions.delisted > decided[:, None]
+    mask = quoted & np.isfinite(carried.mean)
+    sectors = sectors_of(source, settings, dates, mask)
+    conditions = replace(source.conditions, sectors=None if sectors is None else sectors.number)
     return Scene(
         dates=dates,
         decided=decided,
         rows=rows,
         bars=source.bars,
-        reality=Reality(frictions_of(source, settings), settings.limits, source.conditions),
-        mask=quoted & np.isfinite(carried.mean),
+        reality=Reality(frictions_of(source, settings), settings.limits, conditions),
+        mask=mask,
         columns=columns,
         observed=observed,
         market_columns=market,

@@ -17,7 +17,7 @@ from alfred.core.contracts import DIRECTION, FUNDAMENTALS
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError
 from alfred.core.plugins import plugin, plugin_names
-from alfred.core.settings import Settings, suggestion
+from alfred.core.settings import Seed, Settings, suggestion
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.evaluation.protocols import DEFAULT_PROTOCOL, OTHER_TICKERS, SEALED, check_baskets, question
 from alfred.evaluation.splits import SplitSettings
@@ -172,7 +172,7 @@ class Study(Settings):
     vault_quarters: int = Field(
         default=0, ge=0, description="last quarters that nobody sees before `alfred unseal`; 0 seals none"
     )
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field(
         default=(0, 1, 2), min_length=1, description="one training of every network for each"
     )
     data: DataSettings = DataSettings()
@@ -287,10 +287,10 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         ConfigError: the file is absent or no TOML, or a setting is unknown or wrong; every problem is named.
     """
     try:
-        form = tomllib.loads(path.read_text(encoding="utf-8"))
+        form = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no study {path}; `alfred init {path}` writes one to start from.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     for override in overrides:
         apply_override(form, override)
@@ -319,7 +319,7 @@ def apply_override(form: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: {section!r} is no section.")
     try:
         form[last] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         form[last] = text.strip()
 
 

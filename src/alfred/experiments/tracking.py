@@ -270,16 +270,24 @@ def _without_credentials(uri: str, place: str) -> str:
 
 
 def _reach_server(uri: str, place: str) -> None:
-    """Say at once that nobody answers, which MLflow's client takes minutes to find out."""
+    """Say at once that nobody answers, which MLflow's client takes minutes to find out, or that it lets nobody in."""
     import httpx
 
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    login = (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
     try:
-        httpx.get(f"{uri.rstrip('/')}/health", timeout=PATIENCE_S, follow_redirects=True)
+        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=PATIENCE_S, follow_redirects=True, auth=login)
     except httpx.HTTPError as error:
         raise FetchError(
             f"the tracking server {place} does not answer ({type(error).__name__}); start it, or unset "
             f"{TRACKING_VARIABLE} to keep tracking data in the home."
         ) from None
+    if answer.status_code == httpx.codes.UNAUTHORIZED and not os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        refused = "does not take this name and password" if name else "asks for a name and a password"
+        raise ConfigError(
+            f"the tracking server {place} {refused}; let {TRACKING_VARIABLE} be "
+            f"{uri.partition(':')[0]}://NAME:PASSWORD@{place.partition('://')[2]}."
+        )
 
 
 def reach_database(uri: str, place: str, otherwise: str) -> None:

@@ -27,7 +27,7 @@ from torch import nn
 
 from alfred.core.contracts import FittedAnalyst, Floats, Windows
 from alfred.core.errors import DataError
-from alfred.explain._parts import GRADIENTS, Parts, with_known_sum
+from alfred.explain._parts import GRADIENTS, Parts, Told, with_known_sum
 from alfred.explain.attribution import masked
 from alfred.training.compute import is_small, parameters_of, threads
 from alfred.training.losses import Head, activate
@@ -60,7 +60,13 @@ class FittedNetworkForm(NetworkForm, FittedAnalyst, Protocol):
 
 
 def gradient_parts(  # noqa: PLR0917 - as the other methods, and two numbers
-    fitted: FittedNetworkForm, windows: Windows, background: Windows, name: str, samples: int, seed: int
+    fitted: FittedNetworkForm,
+    windows: Windows,
+    background: Windows,
+    told: Told,
+    name: str,
+    samples: int,
+    seed: int,
 ) -> Parts:
     """Values by sampling.
 
@@ -71,32 +77,33 @@ def gradient_parts(  # noqa: PLR0917 - as the other methods, and two numbers
         DataError: the gradients do not belong to the forecast, beyond what sampling explains; the message names the
             analyst.
     """
-    forecast, base = fitted.predict(windows).mean, float(fitted.predict(background).mean.mean())
+    forecast = told.rows
     values = np.empty((len(windows), windows.quarters, len(windows.columns)))
     history, errors = np.empty(len(windows)), np.empty((len(windows), len(windows.columns)))
     missed, noise = np.empty(len(windows)), np.empty(len(windows))
     patterns, which = np.unique(windows.seen, axis=0, return_inverse=True)
     for number, seen in enumerate(patterns):
-        others = masked(background, seen)
-        other_forecasts = fitted.predict(others).mean
-        begins = float(other_forecasts.mean())
+        others, said = background, told.background
+        if not (seen.all() and background.seen.all()):
+            others = masked(background, seen)
+            said = fitted.predict(others).mean
+        x, begins = others.x, float(said.mean())
 
-        def explain(at: int, others: Windows = others, told: Floats = other_forecasts, begins: float = begins) -> None:
+        def explain(at: int, x: NDArray[np.float32] = x, said: Floats = said, begins: float = begins) -> None:
             random = np.random.default_rng([seed, _row_key(windows, at)])
-            way = _Way(fitted, windows.cells[windows.index[at]], windows.seen[at], others.x)
-            draws = way.draws(float(forecast[at]), told, samples, random)
+            way = _Way(fitted, windows.cells[windows.index[at]], windows.seen[at], x)
+            draws = way.draws(float(forecast[at]), said, samples, random)
             total = float(forecast[at]) - begins
             own, residuals = with_known_sum(draws.reshape(samples, -1), total)
             values[at] = own.reshape(values.shape[1:])
             by_column = residuals.reshape(samples, *values.shape[1:]).sum(axis=1)
             errors[at] = by_column.std(axis=0) / np.sqrt(samples)
-            history[at] = begins - base
+            history[at] = begins - told.base
             sums = draws.reshape(samples, -1).sum(axis=1)
             missed[at], noise[at] = total - sums.mean(), sums.std() / np.sqrt(samples)
 
         _each(explain, np.flatnonzero(which.ravel() == number).tolist(), parameters_of(fitted.network))
-    _check_gradients(name, missed, noise, forecast)
-    return Parts(GRADIENTS, values, history, errors)
+    return Parts(GRADIENTS, values, history, errors, _checked(name, missed, noise, forecast))
 
 
 def _each(explain: Callable[[int], None], rows: Sequence[int], parameters: int) -> None:
@@ -187,8 +194,8 @@ def _row_key(windows: Windows, at: int) -> int:
     return zlib.crc32(f"{windows.symbols[at]} {windows.dates[at]}".encode())
 
 
-def _check_gradients(name: str, missed: Floats, noise: Floats, forecast: Floats) -> None:
-    """Before the correction, sums must miss the forecast by no more than sampling does."""
+def _checked(name: str, missed: Floats, noise: Floats, forecast: Floats) -> float:
+    """`Attribution.beside`: before the correction, sums must miss the forecast by no more than sampling does."""
     # Rounding of single precision stands where nothing varies.
     deviation = np.sqrt(noise**2 + (1e-5 * np.abs(forecast) + 1e-9) ** 2)
     beside = float(np.sqrt(np.mean((missed / deviation) ** 2)))
@@ -199,3 +206,4 @@ def _check_gradients(name: str, missed: Floats, noise: Floats, forecast: Floats)
             f"times their sampling error, where {most:.1f} are allowed. Its network holds a step without a true "
             "gradient (rounding, a threshold, a detached part), or needs more samples; ablate it instead."
         )
+    return beside

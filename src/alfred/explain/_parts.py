@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alfred.core.contracts import Floats
+from alfred.core.contracts import FittedAnalyst, Floats, Windows
 
 LINEAR, TREES, GRADIENTS, SAMPLING = (
     "closed form of a weighted sum",
@@ -16,6 +16,24 @@ LINEAR, TREES, GRADIENTS, SAMPLING = (
 
 
 @dataclass(frozen=True, eq=False)
+class Told:
+    """What an analyst forecasts of the rows to explain (N,) and of the background rows (B,), asked once."""
+
+    rows: Floats
+    background: Floats
+
+    @classmethod
+    def by(cls, fitted: FittedAnalyst, windows: Windows, background: Windows) -> "Told":
+        """Ask it."""
+        return cls(fitted.predict(windows).mean, fitted.predict(background).mean)
+
+    @property
+    def base(self) -> float:
+        """Mean forecast of the background rows."""
+        return float(self.background.mean())
+
+
+@dataclass(frozen=True, eq=False)
 class Parts:
     """An attribution without its rows' names; fields as in `Attribution`, `values` (N, L, F) and `errors` (N, F)."""
 
@@ -23,6 +41,7 @@ class Parts:
     values: Floats
     history: Floats
     errors: Floats
+    beside: float = 0.0
 
     @classmethod
     def exact(cls, method: str, values: Floats) -> "Parts":

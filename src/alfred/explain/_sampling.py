@@ -10,13 +10,14 @@ are brought by regression on that known sum. A column's quarters change together
 import numpy as np
 
 from alfred.core.contracts import FittedAnalyst, Windows
-from alfred.explain._parts import SAMPLING, Parts, with_known_sum
+from alfred.explain._parts import SAMPLING, Parts, Told, with_known_sum
 from alfred.explain.attribution import masked
 
 
-def sampled_parts(fitted: FittedAnalyst, windows: Windows, background: Windows, orders: int, seed: int) -> Parts:
+def sampled_parts(  # noqa: PLR0917 - as the other methods, and two numbers
+    fitted: FittedAnalyst, windows: Windows, background: Windows, told: Told, orders: int, seed: int
+) -> Parts:
     """Values (N, 1, F) by `orders` orders a row, rounded up to an even number."""
-    forecast, base = fitted.predict(windows).mean, float(fitted.predict(background).mean.mean())
     columns = len(windows.columns)
     values, errors = np.empty((len(windows), 1, columns)), np.empty((len(windows), columns))
     history = np.empty(len(windows))
@@ -26,9 +27,9 @@ def sampled_parts(fitted: FittedAnalyst, windows: Windows, background: Windows, 
         others = masked(background, seen[at])
         begins = float(fitted.predict(others).mean.mean())
         draws = _changes(fitted, windows.rows(np.array([at])), others, -(-orders // 2), random)
-        own, residuals = with_known_sum(draws, float(forecast[at]) - begins)
+        own, residuals = with_known_sum(draws, float(told.rows[at]) - begins)
         values[at, 0], errors[at] = own, residuals.std(axis=0) / np.sqrt(len(draws))
-        history[at] = begins - base
+        history[at] = begins - told.base
     return Parts(SAMPLING, values, history, errors)
 
 

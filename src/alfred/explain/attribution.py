@@ -33,6 +33,9 @@ class Attribution:
         forecast: (N,) what the analyst says.
         errors: (N, F) standard errors of the columns' values, from sampling; 0 where the values are exact.
         cells: (N, F) the decision quarter's own numbers, scaled as the analyst saw them.
+        beside: deviations of their sampling error by which gradients missed the forecasts before they were corrected
+            by the known sum, root mean square over rows; about 1 where nothing but chance parts them, 0 where nothing
+            was drawn. Values that are corrected always add up; this tells whether they did beforehand.
     """
 
     analyst: str
@@ -46,6 +49,7 @@ class Attribution:
     forecast: Floats
     errors: Floats
     cells: Floats
+    beside: float = 0.0
 
     def __len__(self) -> int:
         return len(self.forecast)
@@ -129,6 +133,7 @@ def joined(parts: Sequence[Attribution]) -> Attribution:
         values=np.concatenate(values),
         errors=np.concatenate(errors),
         cells=np.concatenate(cells),
+        beside=max(part.beside for part in parts),
         **flat,
     )
 

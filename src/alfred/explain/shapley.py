@@ -24,7 +24,7 @@ from alfred.core.errors import DataError
 from alfred.core.settings import Settings
 from alfred.explain._boxes import TreeForm, tree_parts
 from alfred.explain._linear import LinearForm, linear_parts
-from alfred.explain._parts import Parts
+from alfred.explain._parts import Parts, Told
 from alfred.explain._sampling import sampled_parts
 from alfred.explain.attribution import Attribution
 
@@ -106,9 +106,8 @@ def attribute(
     if not len(windows) or not len(background):
         raise DataError(f"explaining {name} needs rows and a background, got {len(windows)} and {len(background)}.")
     windows, background = windows.without_labels(), background.without_labels()
-    forecast = fitted.predict(windows).mean
-    base = float(fitted.predict(background).mean.mean())
-    parts = _parts(fitted, windows, background, name, settings)
+    told = Told.by(fitted, windows, background)
+    parts = _parts(fitted, windows, background, told, name, settings)
     return Attribution(
         name,
         parts.method,
@@ -117,16 +116,19 @@ def attribute(
         windows.symbols,
         parts.values,
         parts.history,
-        np.full(len(windows), base),
-        forecast,
+        np.full(len(windows), told.base),
+        told.rows,
         parts.errors,
         windows.cells[windows.index[:, -1]].astype(np.float64),
+        parts.beside,
     ).check()
 
 
-def _parts(fitted: FittedAnalyst, windows: Windows, background: Windows, name: str, settings: ExplainSettings) -> Parts:
+def _parts(  # noqa: PLR0917 - what is known of one explanation
+    fitted: FittedAnalyst, windows: Windows, background: Windows, told: Told, name: str, settings: ExplainSettings
+) -> Parts:
     if isinstance(fitted, EnsembleForm):
-        return _ensemble_parts(fitted, windows, background, name, settings)
+        return _ensemble_parts(fitted, windows, background, told, name, settings)
     if isinstance(fitted, LinearForm):
         return linear_parts(fitted, windows, background)
     if isinstance(fitted, TreeForm):
@@ -137,42 +139,42 @@ def _parts(fitted: FittedAnalyst, windows: Windows, background: Windows, name: s
 
         if isinstance(fitted, NetworkForm):
             network = cast("FittedNetworkForm", fitted)
-            return gradient_parts(network, windows, background, name, settings.samples, settings.seed)
-    return sampled_parts(fitted, windows, background, settings.orders, settings.seed)
+            return gradient_parts(network, windows, background, told, name, settings.samples, settings.seed)
+    return sampled_parts(fitted, windows, background, told, settings.orders, settings.seed)
 
 
-def _ensemble_parts(
-    fitted: EnsembleForm, windows: Windows, background: Windows, name: str, settings: ExplainSettings
+def _ensemble_parts(  # noqa: PLR0917 - as `_parts`
+    fitted: EnsembleForm, windows: Windows, background: Windows, told: Told, name: str, settings: ExplainSettings
 ) -> Parts:
     """Members' values, which are linear in the game; sampling errors of members are independent."""
     rows, columns = len(windows), len(windows.columns)
     values, history = np.zeros((rows, windows.quarters, columns)), np.zeros(rows)
-    variance, methods = np.zeros((rows, columns)), []
+    variance, methods, beside = np.zeros((rows, columns)), [], 0.0
     forecast, base = np.full(rows, fitted.intercept), fitted.intercept
     for weight, member, own in zip(fitted.weights.tolist(), fitted.members, fitted.fits, strict=True):
         latest, others = windows.latest(member.quarters), background.latest(member.quarters)
         for number, fit in enumerate(own):
             # Fits of one member draw each for itself, so that their errors do not add up.
             drawn = settings.model_copy(update={"seed": settings.seed + number})
-            part, share = _parts(fit, latest, others, name, drawn), weight / len(own)
+            said, share = Told.by(fit, latest, others), weight / len(own)
+            part = _parts(fit, latest, others, said, name, drawn)
             values[:, windows.quarters - part.values.shape[1] :] += share * part.values
             history += share * part.history
             variance += (share * part.errors) ** 2
-            forecast += share * fit.predict(latest).mean
-            base += share * float(fit.predict(others).mean.mean())
+            forecast += share * said.rows
+            base += share * said.base
             methods.append(part.method)
-    whole = cast("FittedAnalyst", fitted)
-    values, history, errors = _cut(
-        whole, windows, background, name, sums=(forecast, base), parts=(values, history, np.sqrt(variance))
-    )
-    return Parts(" and ".join(dict.fromkeys(methods)), values, history, errors)
+            beside = max(beside, part.beside)
+    if windows.target == DIRECTION:
+        values, history, errors = _cut(name, told, sums=(forecast, base), parts=(values, history, np.sqrt(variance)))
+    else:
+        errors = np.sqrt(variance)
+    return Parts(" and ".join(dict.fromkeys(methods)), values, history, errors, beside)
 
 
 def _cut(
-    fitted: FittedAnalyst,
-    windows: Windows,
-    background: Windows,
     name: str,
+    told: Told,
     *,
     sums: tuple[Floats, float],
     parts: tuple[Floats, Floats, Floats],
@@ -182,10 +184,7 @@ def _cut(
     Raises:
         DataError: a row's sum is that of the background, and only the cut tells them apart.
     """
-    if windows.target != DIRECTION:
-        return parts
-    (forecast, base), cut_base = sums, float(fitted.predict(background).mean.mean())
-    cut = fitted.predict(windows).mean
+    (forecast, base), cut, cut_base = sums, told.rows, told.base
     if np.allclose(cut, forecast, rtol=0, atol=1e-12) and abs(cut_base - base) <= 1e-12:
         return parts
     apart = forecast - base

@@ -44,7 +44,7 @@ def sort_rows(lake: Lake, name: str, rows: pl.DataFrame, settings: QualitySettin
         DataError: a key or provenance column is absent, a column is unknown, or a type does not fit.
     """
     target = table(name)
-    typed = _typed(target, rows) if rows.width else pl.DataFrame(schema=target.schema)
+    typed = conformed(target, rows) if rows.width else pl.DataFrame(schema=target.schema)
     required = list(dict.fromkeys([*target.key, "known_at", "source"]))
     keyless = typed.filter(pl.any_horizontal(pl.col(required).is_null()))
     whole = typed.filter(pl.all_horizontal(pl.col(required).is_not_null())) if len(keyless) else typed
@@ -198,7 +198,8 @@ def _judged(
     return full, hits.filter(pl.col("origin") != "refused")
 
 
-def _typed(target: Table, rows: pl.DataFrame) -> pl.DataFrame:
+def conformed(target: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with the table's columns, order and types, whatever they lack in values; as `Table.conform` otherwise."""
     target.conform(rows.clear())
     try:
         return rows.select(

@@ -7,16 +7,16 @@ from the table: a process killed in between has lost nothing, and a repeat ends 
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import polars as pl
 
-from alfred.core.errors import ConfigError
+from alfred.core.errors import ConfigError, DataError
 from alfred.core.plugins import plugin
 from alfred.core.progress import Progress, Silent
-from alfred.lake.admission import Sorted, known_actions, recheck_bars, released_rows, sort_rows
+from alfred.lake.admission import Sorted, conformed, known_actions, recheck_bars, released_rows, sort_rows
 from alfred.lake.contracts import Batch, Provider, Rejected, Request
 from alfred.lake.place import opened, scanned
 from alfred.lake.quality import VALUES, QualitySettings, run_checks
@@ -231,20 +231,51 @@ def check_lake(lake: Lake, settings: QualitySettings | None = None) -> pl.DataFr
 def ensure(lake: Lake, name: str) -> tuple[WriteReport, ...]:
     """Bring in a bundled provider's data unless the lake holds rows of it in every table the provider fills.
 
+    Each table is written in one commit, so that all of them hold rows only once all is there, and a repeat after an
+    interruption brings in the rest. Rows of that source that the provider does not give are another market (such as a
+    synthetic one of other settings, whose tables may be empty): nothing is ever added to it.
+
     Raises:
         ConfigError: the provider is not bundled and the lake holds nothing of it; the message says how to fetch it.
+        DataError: the lake holds the beginning of another market, without bars.
     """
     source = provider(name)
-    if all(lake.holds(table, name) for table in source.DESCRIPTION.tables):
+    held = [table for table in source.DESCRIPTION.tables if lake.holds(table, name)]
+    if len(held) == len(source.DESCRIPTION.tables):
         return ()
     if source.DESCRIPTION.kind != "bundled":
-        if lake.holds("bars", name):
+        if "bars" in held:
             return ()
         raise ConfigError(f"the lake holds no bars of {name!r} yet; bring them in with `alfred data fetch {name}`.")
-    request = Request()
-    return tuple(
-        report for task in source.tasks(request) for report in admit(lake, source.fetch(task, request, None)).writes
+    whole = _whole(source)
+    other = next((table for table in held if _holds_other(lake, table, name, whole[table].rows)), "")
+    if not other:
+        return admit(lake, whole.values()).writes
+    if "bars" in held:
+        return ()
+    raise DataError(
+        f"the lake at {lake.root} holds rows of {name!r} in {other} that are not the provider's own, and no bars, as a "
+        "market of other settings does whose writing was cut off; write it to its end, or take an empty lake."
     )
+
+
+def _whole(source: Provider) -> dict[str, Batch]:
+    """All that a bundled provider gives, one batch a table."""
+    request, found = Request(), dict[str, list[Batch]]()
+    for task in source.tasks(request):
+        for batch in source.fetch(task, request, None):
+            found.setdefault(batch.table, []).append(batch)
+    return {name: Batch(name, *_together(batches)) for name, batches in found.items()}
+
+
+def _holds_other(lake: Lake, name: str, source: str, given: pl.DataFrame) -> bool:
+    """Whether a table has a row of that source that is not among those given."""
+    delta = opened(lake.root, name)
+    if delta is None:
+        return False
+    columns = list(TABLES[name].schema)
+    stored = scanned(delta).filter(pl.col("source") == source).select(columns).collect()
+    return not stored.join(conformed(TABLES[name], given), on=columns, how="anti", nulls_equal=True).is_empty()
 
 
 Group = tuple[str, pl.DataFrame, tuple[Rejected, ...]]
@@ -263,7 +294,11 @@ def _groups(batches: Iterable[Batch]) -> Iterator[Group]:
 
 def _joined(waiting: Mapping[str, list[Batch]]) -> Iterator[Group]:
     for name in sorted(waiting, key=lambda name: name != "actions"):
-        group = waiting[name]
-        frames = [batch.rows for batch in group if batch.rows.width]
-        rows = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
-        yield name, rows, tuple(piece for batch in group for piece in batch.rejected)
+        yield name, *_together(waiting[name])
+
+
+def _together(batches: Sequence[Batch]) -> tuple[pl.DataFrame, tuple[Rejected, ...]]:
+    """Batches of one table as one: rows, and what could not be read as rows."""
+    frames = [batch.rows for batch in batches if batch.rows.width]
+    rows = pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
+    return rows, tuple(piece for batch in batches for piece in batch.rejected)

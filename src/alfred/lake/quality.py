@@ -100,8 +100,8 @@ def load_quality(path: Path | None) -> QualitySettings:
     if path is None or not path.exists():
         return QualitySettings()
     try:
-        form = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        form = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no readable TOML file: {error}.") from error
     return QualitySettings.parse(form, str(path))
 

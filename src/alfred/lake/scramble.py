@@ -1,8 +1,9 @@
 """The lake as it would be had the future gone otherwise: the same past to the last bit, and another one after a date.
 
-Every number that became known after the date is another one, and a third of the later rows never comes. Providers that
-adjust prices backwards do so for later splits too: a third of the names splits two for one and a third four for one,
-which halves or quarters all their earlier quotes. Factors of two leave ratios as they were, to the last bit.
+Every number that became known after the date is another one, half of the sectors told later are others, and a third of
+the later rows never comes. Providers that adjust prices backwards do so for later splits too: a third of the names
+splits two for one and a third four for one, which halves or quarters all their earlier quotes. Factors of two leave
+ratios as they were, to the last bit.
 
 What becomes of a row follows from its key and the seed alone: it is the same whoever reads it, and with what else.
 """
@@ -26,7 +27,8 @@ PRICES = ("open", "high", "low", "close", "adj_close")
 EARNINGS = ("reported_eps", "estimated_eps", "surprise")
 SPLIT_AFTER_DAYS = 20
 _STEPS = 1 << 20
-_STAYS, _SPLITS = 1001, 1002
+_STAYS, _SPLITS, _MOVES = 1001, 1002, 1003
+OTHER_SECTOR = "another sector"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class OtherFuture:
         told = adjusts and "actions" in self.prices.tables
         if table == "members":
             found = found.with_columns(pl.when(pl.col("to") <= self.date).then(pl.col("to")).alias("to"))
+        elif table == "sectors":
+            moves = self._later & (self._chance(pl.struct("symbol", "known_at", "source"), _MOVES) > 0.5)
+            found = found.with_columns(
+                pl.when(moves).then(pl.lit(OTHER_SECTOR)).otherwise(pl.col("sector")).alias("sector")
+            )
         elif table == "bars" and adjusts:
             own = pl.col("source") == self.prices.name
             found = self._rebased(found, bars, own & (pl.col("date") < self._split_on), PRICES, "volume")
@@ -87,12 +94,17 @@ class OtherFuture:
     def _split_on(self) -> dt.date:
         return self.date + dt.timedelta(days=SPLIT_AFTER_DAYS)
 
+    @property
+    def _later(self) -> pl.Expr:
+        """What became known after the date."""
+        return pl.col("known_at") > pl.lit(self.after).cast(INSTANT)
+
     def _chance(self, of: pl.Expr, salt: int) -> pl.Expr:
         """Between 0 and 1, by content and seed."""
         return (of.hash(self.seed * _STEPS + salt) % _STEPS + 0.5) / _STEPS
 
     def _altered(self, rows: pl.LazyFrame, schema: pl.Schema, kept: pl.Expr) -> pl.LazyFrame:
-        later = (pl.col("known_at") > pl.lit(self.after).cast(INSTANT)) & ~kept
+        later = self._later & ~kept
         numbers = [name for name, kind in schema.items() if kind == pl.Float64]
         identity = pl.struct(name for name in schema if name not in numbers)
         stays = self._chance(identity, _STAYS) > 1 / 3

@@ -159,6 +159,13 @@ TABLES: dict[str, Table] = {
                 **dict.fromkeys(("words", "kept", "added", "dropped", "edited"), pl.Int64()),
             },
         ),
+        Table(
+            # A company's sector as its source told it from that instant on, in the source's own grouping; a later row
+            # replaces it. sic: four digits, null where the source has none.
+            "sectors",
+            key={"symbol": TEXT, "known_at": INSTANT, "source": TEXT},
+            values={"sector": TEXT, "sic": TEXT},
+        ),
         Table("members", key={"index": TEXT, "symbol": TEXT, "from": DAY}, values={"to": DAY}),
         Table(
             "forecasts",

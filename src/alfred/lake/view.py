@@ -181,6 +181,10 @@ class View:
             ended.alias("to")
         )
 
+    def sectors(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Sectors of companies in every known vintage and from all sources, sorted by symbol, known_at, source."""
+        return self._rows("sectors", None, {"symbol": symbols})
+
     def quarantine(self) -> pl.DataFrame:
         """Rows that checks refused, with the original and the reason, sorted by table, row_key, check."""
         return self._rows("quarantine")

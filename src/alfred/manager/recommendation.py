@@ -191,6 +191,7 @@ def recommend(
     frictions: FrictionSettings,
     limits: LimitSettings,
     voices: Sequence[Voices] = (),
+    sectors: Sequence[str] = (),
     fractional: bool = False,
 ) -> Recommendation:
     """What a policy recommends to an account at the close of a decision date.
@@ -203,6 +204,7 @@ def recommend(
         name: of the policy.
         frictions, limits: of the account.
         voices: what each analyst says.
+        sectors: names of the observation's sector numbers.
         fractional: buy parts of shares; otherwise positions are rounded to whole shares, towards none.
 
     Raises:
@@ -239,7 +241,7 @@ def recommend(
         equal_weight_cost_usd=_total(to_equal.costs),
         candidates=tuple(seen.bars.symbols[at] for at in np.flatnonzero(seen.mask)),
         binding=(
-            *binding(raw, fill.state.held / fill.state.worth, seen, limits),
+            *binding(raw, fill.state.held / fill.state.worth, seen, limits, sectors),
             *(
                 [f"what can be traded in a day cuts the orders of {_named(seen.bars.symbols, cut)}"]
                 if cut.any()
@@ -272,8 +274,13 @@ def expectation(weights: Floats, observation: Observation) -> Expectation:
     )
 
 
-def binding(raw: Floats, weights: Floats, observation: Observation, limits: LimitSettings) -> tuple[str, ...]:
-    """Limits that (S,) weights are at, or that the policy's own, `raw`, broke; in words, each with its value."""
+def binding(
+    raw: Floats, weights: Floats, observation: Observation, limits: LimitSettings, names: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Limits that (S,) weights are at, or that the policy's own, `raw`, broke; in words, each with its value.
+
+    `names` are those of the sectors; without them they are called by their numbers.
+    """
     symbols, sectors, found = observation.bars.symbols, observation.sectors, []
     size, turned = np.abs(weights), float(np.abs(weights - observation.held).sum())
     if limits.long_only and (raw < -AT_LIMIT).any():
@@ -295,7 +302,8 @@ def binding(raw: Floats, weights: Floats, observation: Observation, limits: Limi
             for sector in np.unique(sectors[sectors >= 0])
             if size[sectors == sector].sum() > limits.sector_max * (1.0 - 1e-3)
         ]
-        found += [f"at most {limits.sector_max:.0%} in sector {sector}" for sector in full]
+        called = [names[sector] if sector < len(names) else f"sector {sector}" for sector in full]
+        found += [f"at most {limits.sector_max:.0%} in {sector}" for sector in called]
     if violation(raw, _without_turnover(limits), sectors) > AT_LIMIT and not found:
         found.append("the policy's weights were brought within the limits")
     return tuple(found)

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from alfred.backtest.settings import REALISTIC, FrictionSettings, LimitSettings
 from alfred.core.plugins import plugin_names
-from alfred.core.settings import Settings, suggestion
+from alfred.core.settings import Seed, Settings, suggestion
 
 POLICIES = "alfred.manager.policies"
 RULES = ("cash", "equal-weight", "buy-and-hold", "inverse-volatility", "top-decile", "magnitude-choice")
@@ -80,7 +80,7 @@ class ManagerSettings(Settings):
     analysts: tuple[str, ...] = ()
     hide: tuple[str, ...] = ()
     rebalance: Literal["quarterly", "monthly"] = "quarterly"
-    seeds: tuple[int, ...] = Field(default=tuple(range(10)), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=tuple(range(10)), min_length=1)
     first_periods: int = Field(default=16, ge=4, le=400)
     refit_periods: int = Field(default=4, ge=1, le=400)
     covariance_sessions: int = Field(default=252, ge=20, le=2520)

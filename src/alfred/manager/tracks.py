@@ -86,9 +86,14 @@ def under(scene: Scene, track: Track, frictions: FrictionSettings) -> Track:
 
     The policy is not asked again: its targets stand.
     """
+    return _track(scene, account_of(scene, track, frictions), track.targets, track.shown, frictions.capital_usd)
+
+
+def account_of(scene: Scene, track: Track, frictions: FrictionSettings | None = None) -> RealisticAccount:
+    """The account that a track's targets make, with all its flows; `frictions` in place of the scene's."""
     whole = scene.span(0, len(scene))
-    account = run_realistic(whole.bars, track.targets, whole.rows[:-1], replace(whole.reality, frictions=frictions))
-    return _track(scene, account, track.targets, track.shown, frictions.capital_usd)
+    reality = whole.reality if frictions is None else replace(whole.reality, frictions=frictions)
+    return run_realistic(whole.bars, track.targets, whole.rows[:-1], reality)
 
 
 def growth(track: Track, scene: Scene) -> Floats:

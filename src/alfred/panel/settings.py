@@ -17,7 +17,9 @@ class PanelSettings(Settings):
     )
     exclude: tuple[str, ...] = Field(default=(), description="columns to leave out: names or patterns")
     horizon_quarters: int = Field(default=1, ge=1, description="quarters from the decision date to the label's date")
-    stale_sessions: int = Field(default=5, ge=0, description="a last price older than this many sessions is no price")
+    stale_sessions: int = Field(
+        default=5, ge=0, le=100_000, description="a last price older than this many sessions is no price"
+    )
     labels: LabelSettings = LabelSettings()
     fill_days: FillDays = FillDays()
     digester: str = Field(default="", description="whose digests of articles count; needed where there are several")
@@ -40,4 +42,6 @@ class PanelSettings(Settings):
     scaled_bound: float = Field(
         default=100.0, gt=0, description="a scaled training value beyond this many deviations is an error"
     )
-    clip: float = Field(default=5.0, gt=0, description="scaled values are cut off at this many deviations")
+    clip: float = Field(
+        default=5.0, gt=0, allow_inf_nan=False, description="scaled values are cut off at this many deviations"
+    )

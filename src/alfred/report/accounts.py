@@ -103,7 +103,7 @@ def _plot(portfolios: tuple[PortfolioResult, ...], accounts: pl.DataFrame, serie
         f"Account value and drawdown over time of {len(legend)} portfolios.",
         traces,
         layout(
-            axis("", {"type": "date", "anchor": "y2", "showgrid": False}),
+            axis("date", {"type": "date", "anchor": "y2", "showgrid": False}),
             axis("value (start = 1)", money),
             {
                 "yaxis2": axis("drawdown", {"domain": [0, 0.28], "tickformat": ".0%", "nticks": 4}),
@@ -173,7 +173,7 @@ def _statistics(portfolios: tuple[PortfolioResult, ...]) -> Table:
         Column("Volatility", numeric=True, title="annual, of daily returns"),
         Column("Max. drawdown", numeric=True, title="largest fall from a peak"),
         Column("Turnover p.a.", numeric=True, title="traded value over account value; buying 100% counts 1"),
-        Column("Costs", numeric=True, title="in units of the initial capital"),
+        Column("Costs (start = 1)", numeric=True, title="in units of the initial capital"),
         Column("Trades", numeric=True, title="completed"),
         Column("Win rate", numeric=True, title="profitable over completed trades"),
     )

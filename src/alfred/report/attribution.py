@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from alfred.backtest.attribution import Attribution
 from alfred.experiments.attributing import EQUAL
 from alfred.experiments.record import RunRecord
+from alfred.experiments.sectors import SectorSummary
 from alfred.report.format import DASH, SIGNED_PERCENT, NumberStyle, significant
 from alfred.report.palette import Series
 from alfred.report.plot import Json, Plot, axis, layout, plain, wrapped
 from alfred.report.table import Cell, Column, Table, measured
 
+Parts = Sequence[tuple[str, Attribution]]
+
+UNKNOWN = "Sectors are unknown: this run's data name none, so that what sectors gained is in selection."
 MOST = 30
 """Accounts in a plot; the table has them all."""
 _POINTS = NumberStyle(2, percent=True, signed=True)
@@ -28,35 +32,57 @@ class AttributionSection:
 
 
 def attribution_section(record: RunRecord) -> AttributionSection:
-    """Every account over cash, and every other one over 1/N."""
+    """Every account of a run over cash, and every other one over 1/N."""
     over_cash = [(one.name, one.over_cash) for one in record.portfolios if one.over_cash is not None]
     over_equal = [(one.name, one.over_equal) for one in record.portfolios if one.over_equal is not None]
+    return section_of("attribution", over_cash, over_equal, record.sectors)
+
+
+def section_of(name: str, over_cash: Parts, over_equal: Parts, sectors: SectorSummary | None) -> AttributionSection:
+    """Accounts over cash and over 1/N.
+
+    Args:
+        name: of the section on the page, which its plots' keys begin with.
+        over_cash, over_equal: accounts' names and parts; nothing is shown without the former.
+        sectors: what was known of them.
+    """
     if not over_cash:
         return AttributionSection("", (), ())
     known = any(parts.sector is not None for _, parts in over_cash)
-    sectors = (
-        "The sector part is what sectors above or below their share in 1/N gained."
-        if known
-        else "Sectors are unknown: this run's data name none, so that what sectors gained is in selection."
-    )
     lead = (
         "Log return a year, of which the parts add up exactly. Market is the account's beta over the whole span times "
-        f"the index's return over cash. {sectors} Selection is the rest: which names were chosen, and when the account "
-        "was in the market. Costs are as paid."
+        f"the index's return over cash. {_sectors_told(sectors) if known else UNKNOWN} Selection is the rest: which "
+        "names were chosen, and when the account was in the market. Costs are as paid."
     )
     plots, tables = [], []
-    for key, over, found in (("cash", "cash", over_cash), ("equal", EQUAL, over_equal)):
+    for key, over, found in ((f"{name}-cash", "cash", over_cash), (f"{name}-equal", EQUAL, over_equal)):
         if found:
             plots.append(_plot(key, over, found))
             tables.append(_table(over, found))
     return AttributionSection(lead, tuple(plots), tuple(tables))
 
 
-def _kinds(found: Sequence[tuple[str, Attribution]]) -> list[str]:
+def _sectors_told(about: SectorSummary | None) -> str:
+    told = "The sector part is what sectors above or below their share in 1/N gained"
+    if about is None:
+        return f"{told}."
+    told += f": {len(about.sectors)} sectors as {about.source} tells them, of {about.names:,} names."
+    if about.unknown:
+        one = about.unknown == 1
+        told += f" {about.unknown:,} of the names {'has' if one else 'have'} no sector; they count as one of their own."
+    if about.later:
+        told += (
+            f" Of {about.later:,} names the sector became known only after it counts here. That will do for looking "
+            "back; no decision saw it."
+        )
+    return told
+
+
+def _kinds(found: Parts) -> list[str]:
     return list(dict.fromkeys(kind for _, parts in found for kind in parts.costs))
 
 
-def _parts(found: Sequence[tuple[str, Attribution]]) -> list[tuple[Series, list[float]]]:
+def _parts(found: Parts) -> list[tuple[Series, list[float]]]:
     """Series of the parts that any account has, and their values."""
     parts = [(Series("market", "market", "@s0"), [one.market for _, one in found])]
     if any(one.sector is not None for _, one in found):
@@ -68,7 +94,7 @@ def _parts(found: Sequence[tuple[str, Attribution]]) -> list[tuple[Series, list[
     return parts
 
 
-def _plot(key: str, over: str, found: Sequence[tuple[str, Attribution]]) -> Plot:
+def _plot(key: str, over: str, found: Parts) -> Plot:
     shown = found[:MOST]
     parts, places = _parts(shown), list(range(len(shown)))
     traces: list[Json] = [
@@ -106,7 +132,7 @@ def _plot(key: str, over: str, found: Sequence[tuple[str, Attribution]]) -> Plot
     told = "; ".join(f"{name} {SIGNED_PERCENT.text(one.total)}" for name, one in shown[:12])
     left_out = f" The first {MOST} of {len(found)} accounts; the table has all." if len(found) > MOST else ""
     return Plot(
-        f"plot-attribution-{key}",
+        f"plot-{key}",
         f"Over {over}",
         "Parts to the left of zero lost, those to the right gained, and the diamond is all of them together."
         + left_out,
@@ -120,7 +146,7 @@ def _plot(key: str, over: str, found: Sequence[tuple[str, Attribution]]) -> Plot
     )
 
 
-def _table(over: str, found: Sequence[tuple[str, Attribution]]) -> Table:
+def _table(over: str, found: Parts) -> Table:
     kinds = _kinds(found)
     known = any(one.sector is not None for _, one in found)
     columns = (

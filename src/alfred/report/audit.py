@@ -1,6 +1,7 @@
 """What the audit found, and what it could not look at."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from alfred.evaluation.audit import Audit, Finding, Outcome
 from alfred.experiments.record import RunRecord
@@ -14,6 +15,18 @@ SAID_BY_THE_RUN = {
     "label-beyond-data": "Ends unknown:",
 }
 """How the run's own warning begins that says the same as a finding of a check."""
+
+
+class Audited(Protocol):
+    """The record of whatever was audited."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Its own."""
+
+    @property
+    def audit(self) -> Audit | None:
+        """What the audit found; None where there was none."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +43,16 @@ def audit_section(record: RunRecord) -> AuditSection:
     if audit is None:
         return AuditSection("This run was made without an audit.", None)
     columns = (
-        Column("Finding", numeric=True, title="row of the table of findings"),
+        Column("No.", numeric=True, title="of the check, as docs/audit.md counts them"),
         Column("Check"),
         Column("Outcome"),
         Column("What was found"),
     )
-    return AuditSection(
-        audit.summary, Table("One check for each finding", columns, tuple(map(_row, audit.outcomes)))
-    )  # fmt: skip
+    caption = "The checks, one for each known way to fool oneself"
+    return AuditSection(audit.summary, Table(caption, columns, tuple(map(_row, audit.outcomes))))
 
 
-def warnings(record: RunRecord) -> tuple[str, ...]:
+def warnings(record: Audited) -> tuple[str, ...]:
     """What a reader must know before any figure: the run's own warnings, then the audit's that it did not give."""
     audit = record.audit or Audit()
     found = [f"Audit, {one.check}: {one.what}" for one in audit.findings if not _is_said(one, record.warnings)]
@@ -57,7 +69,8 @@ def _is_said(finding: Finding, said: tuple[str, ...]) -> bool:
 def _row(outcome: Outcome) -> tuple[Cell, ...]:
     small = tuple(f"Looked at: {text}" for text in outcome.examined)
     small += tuple(f"Not examined: {text}" for text in outcome.not_examined)
-    what = " ".join(f"{one.what} What to do: {one.advice}." for one in outcome.findings)
+    advice = dict.fromkeys(one.advice for one in outcome.findings)
+    what = " ".join([*(one.what for one in outcome.findings), *(f"What to do: {text}." for text in advice)])
     return (
         Cell(str(outcome.row), sort=outcome.row),
         Cell(outcome.check, (outcome.defect,)),

@@ -114,10 +114,22 @@ def _settings_part(comparison: Comparison) -> Part:
 
 
 def _told(value: Any) -> str:
-    """A setting's value, shortened in the middle where it is long."""
-    text = DASH if value is None else value if isinstance(value, str) else json.dumps(value)
+    """A setting's value in words, shortened in the middle where it is long."""
+    text = _words(value) or DASH
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
+
+
+def _words(value: Any) -> str:
+    """Of a table its entries that are set, those of a list one after the other."""
+    if isinstance(value, dict):
+        told = {key: _words(inner) for key, inner in value.items() if inner is not None and inner is not False}
+        name = told.pop("name", "")
+        rest = ", ".join(f"{key} {inner}" for key, inner in told.items() if inner)
+        return f"{name} ({rest})" if name and rest else name or rest
+    if isinstance(value, list | tuple):
+        return ("; " if any(isinstance(one, dict) for one in value) else ", ").join(map(_words, value))
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _skill_part(comparison: Comparison, hues: dict[str, str]) -> Part:
@@ -255,7 +267,9 @@ def _growth_plot(runs: tuple[ComparedRun, ...], hues: dict[str, str]) -> Plot | 
         "One unit of capital over time on a logarithmic scale, net of each run's costs.",
         f"Account value over time of {len(legend)} portfolios.",
         traces,
-        layout(axis("", {"type": "date", "showgrid": False}), axis("value (start = 1)", money), {"dragmode": "zoom"}),
+        layout(
+            axis("date", {"type": "date", "showgrid": False}), axis("value (start = 1)", money), {"dragmode": "zoom"}
+        ),
         height=480,
         phone_height=420,
         phone={"dragmode": False},

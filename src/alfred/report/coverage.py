@@ -23,7 +23,7 @@ def year_plot(cards: Sequence[Scorecard], series: dict[str, Series]) -> Plot:
         "Interval coverage by year of the decision date, for each analyst.",
         [_line(card, series[card.analyst]) for card in cards],
         layout(
-            axis("", {"tickformat": "d", "nticks": 12, "showgrid": False}),
+            axis("year of the decision date", {"tickformat": "d", "nticks": 12, "showgrid": False}),
             axis("labels inside", {"range": reach, "tickformat": ".0%", "nticks": 7}),
             {"shapes": [rule(y=nominal, dash="dash", colour="@soft")]},
         ),

@@ -64,7 +64,7 @@ def _labels(counts: dict[str, int]) -> Table | None:
     if not counts:
         return None
     rows = tuple((Cell(way), Cell(COUNT.text(count), sort=count)) for way, count in counts.items())
-    return Table("How the labels came about", (Column("Way"), Column("Rows", numeric=True)), rows)
+    return Table("How the labels came about", (Column("How they came about"), Column("Rows", numeric=True)), rows)
 
 
 def _columns(record: RunRecord) -> Table | None:
@@ -118,14 +118,14 @@ def _fold_plot(folds: tuple[FoldSummary, ...]) -> Plot:
     traces = [_spans(folds, part, series) for part, series in enumerate(legend)]
     step = max(1, round(count / 12))
     y_axis = axis("fold", {"range": [count + 0.7, 0.3], "showgrid": False, "tick0": 1, "dtick": step})
-    height = 70 + row * count
+    height = 90 + row * count
     return Plot(
         "plot-folds",
         "Walk-forward",
         "Each row is one fold: only what lies to the left of a test span could have shaped the forecasts made in it.",
         f"Spans of training, validation and test over time for {count} folds.",
         traces,
-        layout(axis("", {"type": "date"}), y_axis, {"barmode": "overlay", "bargap": 0.35}),
+        layout(axis("date", {"type": "date"}), y_axis, {"barmode": "overlay", "bargap": 0.35}),
         height=height,
         phone_height=height,
         legend=legend,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from alfred.experiments.listing import SMALLEST_FIRST, Experiment
-from alfred.report.format import COUNT, DASH, PERCENT, RATIO, NumberStyle, significant
+from alfred.report.format import COUNT, DASH, PERCENT, RATIO, NumberStyle, seconds, significant
 from alfred.report.palette import HUES, Series, is_naive
 from alfred.report.plot import Json, Plot, axis, layout, plain, rule
 from alfred.report.sheet import Part, Sheet, render_sheet
@@ -32,7 +32,7 @@ def experiments_page(rows: Sequence[Experiment], sort: str = "") -> str:
     front = _front_table(rows)
     cost = Part(
         "cost",
-        "Quality against cost",
+        "Cost",
         "Quality against cost",
         lead=""
         if plots
@@ -40,8 +40,21 @@ def experiments_page(rows: Sequence[Experiment], sort: str = "") -> str:
         plots=plots,
         tables=() if front is None else (front,),
     )
-    everyone = Part("all", "All experiments", "All experiments", tables=(_table(rows, sort),), notes=(LOSSES,))
-    return render_sheet(Sheet("Experiments", "Experiments", (cost, everyone), lead=_lead(rows)))
+    everyone = Part("all", "All", "All experiments", tables=(_table(rows, sort),), notes=(LOSSES,))
+    return render_sheet(Sheet("Experiments", headline(rows), (cost, everyone), lead=_lead(rows)))
+
+
+def headline(rows: Sequence[Experiment]) -> str:
+    """The highest rank IC, with its interval and how many it was picked from."""
+    known = [(one.rank_ic, one) for one in rows if one.rank_ic is not None and not is_naive(one.analyst)]
+    if not known:
+        return "No experiment has a rank IC yet."
+    highest, best = max(known, key=lambda pair: pair[0])
+    style, figure = title_and_style(QUALITY)[1], best.figures.get(QUALITY)
+    span = style.span(None if figure is None else figure.over_quarters)
+    interval = f" ({span})" if span else ""
+    picked = f", the best of {COUNT.text(len(known))}, picked afterwards" if len(known) > 1 else ""
+    return f"The highest rank IC is {style.text(highest)}{interval}, of {best.analyst} in {best.run}{picked}."
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> tuple[int, ...]:
@@ -85,22 +98,28 @@ def _plot(rows: Sequence[Experiment], cost: str, title: str) -> Plot | None:
         }
     ]
     traces += [_points([entry for entry in known if entry[0].model == line.label], line) for line in legend]
-    cheapest = front[0][0].analyst
-    top = front[-1][0].analyst
+    cheapest, top = front[0][0].analyst, front[-1][0].analyst
+    told = (
+        f"On the dashed line, from {cheapest} to {top}, lie those that none of these beats at their cost; where "
+        "intervals overlap, the line may be chance."
+        if len(front) > 1
+        else f"None of these beats {top}, the cheapest; where intervals overlap, that may be chance."
+    )
     spread = max(spent for _, spent, _ in known) > 30 * min(spent for _, spent, _ in known)
+    scale = {"type": "log", "dtick": 1} if spread else {"rangemode": "tozero"}
     return Plot(
         f"pareto-{cost.replace('_', '-')}",
         f"Rank IC against {title.partition(',')[0]}",
-        f"Every analyst of every run with its interval over quarters. On the dashed line, from {cheapest} to {top}, "
-        "lie those that none of these beats at their cost; where intervals overlap, the line may be chance.",
+        f"Every analyst of every run with its interval over quarters. {told}",
         f"Rank IC of {len(known)} analysts against their {title}.",
         traces,
         layout(
-            axis(title, {"type": "log"} if spread else {"rangemode": "tozero"}),
+            axis(title, {"tickformat": "~s" if cost == "parameters" else "~g"} | scale),
             axis("rank IC, test rows", {"tickformat": ".2f"}),
             {"shapes": [rule(y=0.0)]},
         ),
         height=420,
+        phone={"xaxis.dtick": 2} if spread else {},
         legend=legend,
     )
 
@@ -141,7 +160,8 @@ def _lead(rows: Sequence[Experiment]) -> str:
     told = f" By the trial ledger {counted}." if counted else ""
     return (
         f"{len(rows)} analyst{'s' * (len(rows) != 1)} of {runs} run{'s' * (runs != 1)}, all on test rows.{told} The "
-        "best of many looks better than it is; the deflated Sharpe ratio is the probability that the best of as many "
+        "best of many looks better than it is, and runs on other data or other quarters do not compare; the deflated "
+        "Sharpe ratio is the probability that the best of as many "
         "tries without skill would have had less."
     )
 
@@ -154,8 +174,9 @@ def _table(rows: Sequence[Experiment], sort: str) -> Table:
         Column("Always up", numeric=True, title="share of the test rows that rose"),
         Column("Sharpe", numeric=True, title="of its best strategy's account, a year, net of costs"),
         Column("Deflated", numeric=True, title="deflated Sharpe ratio: by the family's tries"),
-        Column("Trials", numeric=True, title="of the family, by now"), Column("s/epoch", numeric=True),
-        Column("Training s", numeric=True), Column("Parameters", numeric=True), Column("Run", whole=True),
+        Column("Trials", numeric=True, title="of the family, by now"), Column("Time an epoch", numeric=True),
+        Column("Training time", numeric=True, title="all fits"), Column("Parameters", numeric=True),
+        Column("Run", whole=True),
     )  # fmt: skip
     ordered = f"sorted by {sort}" if sort else "the latest run first"
     caption = f"All experiments, {ordered}. Small print: 95% interval over quarters, then Δ to naive"
@@ -163,8 +184,9 @@ def _table(rows: Sequence[Experiment], sort: str) -> Table:
 
 
 def _row(one: Experiment) -> tuple[Cell, ...]:
+    own = one.analyst.partition(":")[2]
     return (
-        Cell(one.model, (one.analyst.partition(":")[2], f"{one.label}, {one.loss} loss")),
+        Cell(one.model, (*((own,) if own not in {"", one.label} else ()), f"{one.label}, {one.loss} loss")),
         Cell(one.seed_values or DASH),
         _count(one.quarters),
         _count(one.size),
@@ -174,8 +196,8 @@ def _row(one: Experiment) -> tuple[Cell, ...]:
         Cell(RATIO.text(one.sharpe), (one.strategy,) if one.strategy else (), one.sharpe),
         measured(one.deflated_sharpe, NumberStyle(3)),
         _count(one.trials),
-        measured(one.seconds_per_epoch, NumberStyle(3)),
-        measured(one.seconds, NumberStyle(1)),
+        Cell(seconds(one.seconds_per_epoch), sort=one.seconds_per_epoch),
+        Cell(seconds(one.seconds), sort=one.seconds),
         _count(one.parameters),
         Cell(one.run, (one.created_at[:10], one.protocol)),
     )
@@ -195,9 +217,9 @@ def _front_table(rows: Sequence[Experiment]) -> Table | None:
     if len(known) < 2:
         return None
     front = [known[at] for at in pareto_front([(spent, quality) for _, spent, quality in known])]
-    columns = (Column("Analyst"), Column("Training s", numeric=True), Column("Rank IC", numeric=True), Column("Run"))
+    columns = (Column("Analyst"), Column("Training time", numeric=True), Column("Rank IC", numeric=True), Column("Run"))
     cells = tuple(
-        (Cell(one.analyst), measured(spent, NumberStyle(1)), _figure(one, QUALITY), Cell(one.run))
+        (Cell(one.analyst), Cell(seconds(spent), sort=spent), _figure(one, QUALITY), Cell(one.run))
         for one, spent, _ in front
     )
     return Table("Analysts that none of these beats at their training time, the cheapest first", columns, cells)

@@ -44,10 +44,11 @@ def explanation_sheet(folder: Path) -> Sheet:
     )
     over_time = _lines(dates, groups["group"].head(LINES).to_list())
     return Sheet(
-        title=f"{about.analyst} explained: Alfred",
+        title=f"{about.analyst} explained",
         headline=headline(about, columns),
         warnings=_warnings(about, columns),
         imprint=f"Run {about.run}, {about.analyst}, seed {about.seed}",
+        links=(("The run's report", "../../report.html"),) if (folder.parents[1] / "report.html").is_file() else (),
         parts=(
             Part("about", "About", "What was explained", facts=_facts(about)),
             Part(
@@ -77,13 +78,13 @@ def headline(about: Explanation, columns: pl.DataFrame) -> str:
     beside = ""
     if "above" in columns.columns:
         above = int(columns["above"].fill_null(value=False).sum())
-        beside = f" {above} of {len(columns)} columns rise above what noise reaches."
+        beside = f" {above} of {len(columns)} columns {'rises' if above == 1 else 'rise'} above what noise reaches."
     return f"What moves {about.analyst} most: {first}.{beside}"
 
 
 def _facts(about: Explanation) -> tuple[tuple[str, str], ...]:
     exact = "exact" if not about.noise else f"standard error {PERCENT.text(about.noise)} of the mean absolute value"
-    control = "none"
+    control, background = "none", about.request.sampling.background
     if about.shuffles:
         control = (
             f"{about.shuffles} shuffles of the {about.control_kind}; noise alone shows one above in {about.chance:.0%} "
@@ -95,7 +96,7 @@ def _facts(about: Explanation) -> tuple[tuple[str, str], ...]:
         ("Decision dates", f"{about.first} to {about.last}"),
         ("Seed", str(about.seed)),
         ("Method", f"{about.method}; {exact}"),
-        ("Base", f"{VALUE.text(about.base)}, mean forecast of {about.request.sampling.background} training rows"),
+        ("Base", f"{VALUE.text(about.base)} on average: each fit's mean forecast of {background} of its training rows"),
         ("Largest gap", f"{about.largest_gap:.1e} of a forecast, where 0.001 would be an error"),
         ("Noise line", control),
     )
@@ -105,7 +106,7 @@ def _warnings(about: Explanation, columns: pl.DataFrame) -> tuple[str, ...]:
     found = [
         (
             "These are test forecasts. They tell what the analyst does, not what is true of markets, and whoever drops "
-            "columns by them has chosen on the test: alfred select chooses on earlier rows and judges on later ones."
+            "columns by them has chosen on the test: `alfred select` chooses on earlier rows and judges on later ones."
         )
     ]
     if not about.shuffles:
@@ -180,7 +181,7 @@ def _upright(  # noqa: PLR0917 - a plot's words, and what it draws
 ) -> Plot:
     ticks = {"tickmode": "array", "tickvals": names, "ticktext": names, "tickfont": {"color": "@ink"}}
     y = axis("", {"autorange": "reversed", "showgrid": False, **ticks})
-    x = axis("mean |value|", {"rangemode": "tozero", "nticks": 7})
+    x = axis("mean |Shapley value|, units of the label", {"rangemode": "tozero", "nticks": 7})
     height, short = 90 + 22 * max(3, len(names)), [plain(_short(unescape(name))) for name in names]
     return Plot(
         key, title, caption, label, data, layout(x, y, {"bargap": 0.35}), height=height, phone_height=height,
@@ -215,7 +216,7 @@ def _lines(dates: pl.DataFrame, largest: list[str]) -> Plot:
         "Mean value of the largest groups on each decision date: above zero they raised the date's forecasts.",
         f"Mean values of {len(largest)} groups by date.",
         data,
-        layout(axis("", {"type": "date"}), axis("mean value", {"zeroline": True})),
+        layout(axis("decision date", {"type": "date"}), axis("mean value", {"zeroline": True})),
         legend=tuple(legend),
     )
 
@@ -286,7 +287,7 @@ def _forecast_table(values: pl.DataFrame) -> Table:
     rows = []
     for row in values.sort("as_of", descending=True).head(FORECASTS).iter_rows(named=True):
         largest = sorted(own, key=lambda name: -abs(row[name]))[:TOLD]
-        told = [f"{name.removeprefix('value:')} {CHANGE.text(row[name])}" for name in largest if row[name]]
+        told = [f"{name.removeprefix('value:')}\u00a0{CHANGE.text(row[name])}" for name in largest if row[name]]
         rest = row["forecast"] - row["base"] - sum(row[name] for name in largest)
         rows.append(
             (

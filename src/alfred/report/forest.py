@@ -12,6 +12,8 @@ from alfred.report.plot import Json, Plot, axis, layout, rule, wrapped
 from alfred.report.summary import figure_of
 
 _SAME = 1e-9
+NARROW = 0.06
+"""An axis that spans less needs a further digit to tell its ticks apart."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,10 @@ def forest(
             "tickfont": {"color": "@ink"},
         },
     )
-    ticks = {"tickformat": ".0%" if style.percent else ".2f", "nticks": 8, "tickangle": 0, "range": _reach(rows, zero)}
+    reach = _reach(rows, zero)
+    narrow = reach[1] - reach[0] < NARROW
+    form = (".1%" if narrow else ".0%") if style.percent else (".3f" if narrow else ".2f")
+    ticks = {"tickformat": form, "nticks": 8, "tickangle": 0, "range": reach}
     x_axis = axis(x_title, ticks)
     if zero:
         bands.append(rule(x=zero, dash="dash", colour="@soft"))

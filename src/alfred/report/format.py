@@ -65,11 +65,16 @@ def seconds(value: float | None) -> str:
     """Wall time with a unit that suits its size."""
     if value is None or not math.isfinite(value):
         return DASH
-    if value >= 60:
-        return f"{int(value // 60)} min {value % 60:02.0f} s"
+    if value >= 3599.5:
+        minutes = round(value / 60)
+        return f"{minutes // 60:,} h {minutes % 60:02} min"
+    if value >= 59.95:
+        return f"{round(value) // 60} min {round(value) % 60:02} s"
     if value >= 1:
         return f"{value:.1f} s"
-    return f"{value * 1000:,.0f} ms"
+    if 0 < value < 0.0005:
+        return f"{value * 1e6:.0f} µs"
+    return f"{value * 1000:.0f} ms"
 
 
 def instant(text: str) -> str:

@@ -37,7 +37,7 @@ def importance_section(folder: Path) -> ImportanceSection:
         own = path.parent
         try:
             about, columns = load_explanation(own), pl.read_parquet(own / "columns.parquet", glob=False)
-            plot = column_plot(columns, about, f"plot-importance-{at}", about.analyst)
+            plot = column_plot(columns, about, f"plot-importance-{at}", f"What moves {about.analyst}")
         except (OSError, ValidationError, pl.exceptions.PolarsError):
             damaged.append(own.name)
             continue

@@ -1,6 +1,6 @@
 """The portfolio manager: what its policies' accounts came to, and which simple rule they are not shown to beat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -8,6 +8,8 @@ import polars as pl
 from alfred.experiments.managed import ManagerRecord, load_managed, load_managed_frame
 from alfred.manager.figures import PolicyFigures
 from alfred.manager.judgement import BENCHMARK, CASH
+from alfred.report.accounts import ticks
+from alfred.report.attribution import AttributionSection, section_of
 from alfred.report.forest import Row, forest
 from alfred.report.format import COUNT, PERCENT, RATIO, SIGNED_PERCENT, NumberStyle, significant
 from alfred.report.frames import thin
@@ -32,6 +34,7 @@ class ManagerSection:
     figures: Table
     tables: tuple[Table, ...]
     without_volume: bool
+    attribution: AttributionSection
 
 
 def manager_section(folder: Path) -> ManagerSection | None:
@@ -59,8 +62,20 @@ def manager_section(folder: Path) -> ManagerSection | None:
         tuple(plot for plot in plots if plot is not None),
         _figures(record),
         tuple(table for table in tables if table is not None),
-        not record.liquid,
+        not record.liquid and not record.capitals,
+        _attribution(record),
     )
+
+
+def _attribution(record: ManagerRecord) -> AttributionSection:
+    found = [(record.of(one.policy).title, one) for one in record.attributions]
+    over_cash = [(title, one.over_cash) for title, one in found]
+    over_equal = [(title, one.over_equal) for title, one in found if one.over_equal is not None]
+    section = section_of("manager-attribution", over_cash, over_equal, record.sectors)
+    if not over_cash or not any(one.seeds > 1 for one in record.figures):
+        return section
+    seeds = " Of a policy that learns, the mean over its seeds; one of which a seed was ruined is left out."
+    return replace(section, lead=section.lead + seeds)
 
 
 def policy_series(record: ManagerRecord) -> dict[str, Series]:
@@ -133,8 +148,8 @@ def _growth_plot(record: ManagerRecord, accounts: pl.DataFrame, series: dict[str
         f"Account value over time of {len(record.figures)} policies.",
         traces,
         layout(
-            axis("", {"type": "date", "showgrid": False}),
-            axis("value (start = 1)", {"type": "log", "tickformat": "~g", "nticks": 8}),
+            axis("date", {"type": "date", "showgrid": False}),
+            axis("value (start = 1)", {"type": "log", "tickvals": ticks(accounts["value"]), "tickformat": "~g"}),
             {"dragmode": "zoom"},
         ),
         height=480,

@@ -100,7 +100,7 @@ class Page:
             *(one.plot for one in self.importances.found),
             self.accounts.plot,
             *self.attribution.plots,
-            *(self.manager.plots if self.manager else ()),
+            *((*self.manager.plots, *self.manager.attribution.plots) if self.manager else ()),
         )
         return tuple(plot for plot in found if plot is not None)
 

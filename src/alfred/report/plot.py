@@ -98,13 +98,15 @@ def plain(text: str) -> str:
 
 
 def wrapped(name: str, width: int = 18) -> str:
-    """A name for an axis, broken after dots and slashes where it is longer than `width` characters."""
+    """A name for an axis, broken before a strategy, after dots and slashes, where it is longer than `width`."""
     lines, line = [], ""
-    for piece in name.replace(".", ".\0").replace("/", "/\0").split("\0"):
-        if line and len(line) + len(piece) > width:
+    for piece in name.replace(" · ", " ·\0").replace(".", ".\0").replace("/", "/\0").split("\0"):
+        gap = " " if line.endswith("·") else ""
+        if line and len(line.removesuffix(" ·") + gap + piece.removesuffix(" ·")) > width:
             lines.append(line)
             line = ""
-        line += piece
+            gap = ""
+        line += gap + piece
     return "<br>".join(plain(part) for part in [*lines, line])
 
 

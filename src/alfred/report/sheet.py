@@ -49,6 +49,7 @@ class Sheet:
         lead: a few sentences below it; may be empty.
         warnings: what must be said before any figure.
         imprint: where the figures come from.
+        links: what to read beside it: words and their address, from the page's own folder.
         parts: sections in order.
     """
 
@@ -58,6 +59,7 @@ class Sheet:
     lead: str = ""
     warnings: tuple[str, ...] = ()
     imprint: str = ""
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def write_sheet(path: Path, sheet: Sheet) -> Path:

@@ -13,6 +13,11 @@ from alfred.report.format import COUNT, instant, listed
 from alfred.report.plot import Plot, safe_json
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_DATE = re.compile(r"(\b\d{4}-\d{2}-\d{2}\b)")
+_CODE = re.compile(r"`([^`\n]{1,80})`")
+_NEGATIVE = re.compile(r"(?<![\w.-])-(?=\d)")
+_HELD = re.compile(r" · |\bp (?=\d)")
+"""Where a line shall not break: in the name of an account, and between p and its value."""
 
 
 def fill(template: str, plots: Iterable[Plot], values: Mapping[str, Any], folder: Path = _TEMPLATES) -> str:
@@ -36,6 +41,7 @@ def fill(template: str, plots: Iterable[Plot], values: Mapping[str, Any], folder
     environment.filters["listed"] = listed
     environment.filters["instant"] = instant
     environment.filters["breakable"] = _breakable
+    environment.filters["told"] = told
     shared = {
         "version": __version__,
         "css": own("report.css"),
@@ -44,6 +50,22 @@ def fill(template: str, plots: Iterable[Plot], values: Mapping[str, Any], folder
         "figures": trusted(safe_json(figures)),
     }
     return environment.get_template(template).render(shared | dict(values))
+
+
+def told(sentence: str) -> Markup:
+    """A recorded sentence as pages write it: `code` as code, a true minus, and no breaks in dates and names."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if at % 2 else _words(part)
+        for at, part in enumerate(_CODE.split(sentence))
+    )
+
+
+def _words(sentence: str) -> Markup:
+    held = _HELD.sub(lambda found: found.group().replace(" ", "\u00a0"), _NEGATIVE.sub("\u2212", sentence))
+    return Markup("").join(
+        Markup('<span class="whole">{}</span>').format(part) if at % 2 else part
+        for at, part in enumerate(_DATE.split(held))
+    )
 
 
 def trusted(text: str) -> Markup:
@@ -57,9 +79,9 @@ def own(name: str) -> Markup:
 
 
 def _breakable(name: str) -> Markup:
-    """A name that may break after dots, underscores and slashes, where a narrow column needs it."""
-    parts = re.split("([._/])", name.replace(" ·", "\u00a0·"))
-    return Markup("").join(Markup("{}<wbr>").format(part) if part in {".", "_", "/"} else part for part in parts)
+    """A name that may break after dots, colons, underscores and slashes, where a narrow column needs it."""
+    parts = re.split("([._/:])", name.replace(" ·", "\u00a0·"))
+    return Markup("").join(Markup("{}<wbr>").format(part) if part in {".", "_", "/", ":"} else part for part in parts)
 
 
 def _plotly() -> str:

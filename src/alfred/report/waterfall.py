@@ -16,8 +16,8 @@ OF_THE_FALL = NumberStyle(1, percent=True)
 SUM = NumberStyle(0, unit="%")
 IDLE = "no such data here"
 SURVIVORS = (
-    "Survivorship (18) is still in every figure: these companies were chosen because they existed at the end of the "
-    "data, so that always up is right more often than an investor of the time could have expected."
+    "Survivorship (the audit's check 18) is still in every figure: these companies were chosen because they existed at "
+    "the end of the data, so that always up is right more often than an investor of the time could have expected."
 )
 MARGIN = {"l": 8, "r": 12, "t": 26, "b": 8}
 _HALF = 0.3
@@ -43,7 +43,7 @@ def headline(waterfall: Waterfall) -> str:
 
 
 def label(step: Step) -> str:
-    """A step's name: what was put right, with its row of findings.md."""
+    """A step's name: what was put right, with the number of its check in docs/audit.md."""
     if step.removed is None:
         return "the notes' protocol"
     return step.removed.repaired + ("" if step.removed.row is None else f" ({step.removed.row})")
@@ -159,13 +159,19 @@ def waterfall_plot(waterfall: Waterfall) -> Plot:
         "From the notes' figure to an honest one",
         f"Each bar is the change of sign accuracy when one defect is removed, mean of {count} seeds, with its 95% "
         "interval; shares depend on the order of removal. Upright marks: always up on the same rows; dashed: on the "
-        "rows of the end. In brackets: the row of findings.md. The dots' intervals are over blocks of quarters.",
+        "rows of the end. In brackets: the audit's check that finds it. The dots' intervals are over blocks of "
+        "quarters.",
         f"Waterfall of sign accuracy: {told}.",
         traces,
         layout(x, y, {"shapes": [up, *links], "annotations": [_named(steps[-1].always_up)], "margin": MARGIN}),
         height=126 + 38 * len(names),
         phone_height=126 + 52 * len(names),
-        phone={"xaxis.nticks": 4, "font.size": 10.5, "yaxis.ticktext": [_broken(name) for name in names]},
+        phone={
+            "xaxis.nticks": 4,
+            "xaxis.range": [low - 0.04, 1.16],
+            "font.size": 10.5,
+            "yaxis.ticktext": [_broken(name) for name in names],
+        },
     )
 
 

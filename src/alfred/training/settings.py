@@ -53,7 +53,7 @@ class TrainSettings(Settings):
     patience: int = Field(default=20, ge=1)
     plateau_patience: int = Field(default=8, ge=0)
     plateau_factor: float = Field(default=0.5, gt=0, lt=1)
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1_024)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False

@@ -13,10 +13,11 @@ from urllib.parse import parse_qs, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from alfred.core.errors import AlfredError, ConfigError
@@ -59,7 +60,7 @@ def make_app(jobs: Jobs, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[:
     return Starlette(
         routes=routes,
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)],
-        exception_handlers={AlfredError: pages.refused},
+        exception_handlers={AlfredError: pages.refused, HTTPException: pages.no_page},
     )
 
 
@@ -82,13 +83,13 @@ class _Pages:
         found = {path.parent.name: path for path in folder.glob(f"{EXPLAINED}/*/{EXPLANATION}")}
         if analyst not in found:
             raise ConfigError(f"{analyst!r} of {folder.name} was not explained; `alfred explain` does that.")
-        return FileResponse(found[analyst], media_type="text/html")
+        return await run_in_threadpool(_framed, found[analyst])
 
     async def report(self, request: Request) -> Response:
         folder = self._run(request.path_params["name"])
         if not (folder / FILE).is_file():
             await run_in_threadpool(write_report, folder)
-        return FileResponse(folder / FILE, media_type="text/html")
+        return await run_in_threadpool(_framed, folder / FILE)
 
     async def compare(self, request: Request) -> Response:
         folders = [self._run(name) for name in request.query_params.getlist("run")]
@@ -110,13 +111,16 @@ class _Pages:
         chosen = request.query_params.get("study", "demo")
         if chosen not in shipped:
             raise ConfigError(f"there is no study {chosen!r}; there are {', '.join(shipped)}.")
-        return _page("new.html.jinja", "/new", {"studies": list(shipped), "chosen": chosen, "text": shipped[chosen]})
+        return _form(chosen, shipped[chosen])
 
     async def start(self, request: Request) -> Response:
         self._own(request)
         text = (await _posted(request)).get("study", [""])[0].replace("\r\n", "\n")
-        _check_study(text)
-        job = self._jobs.start(text)
+        try:
+            _check_study(text)
+            job = self._jobs.start(text)
+        except AlfredError as error:  # with what was written, so that it can be put right
+            return _form("", text, str(error))
         return RedirectResponse(f"/jobs/{job.name}", status_code=303)
 
     async def job(self, request: Request) -> Response:
@@ -141,6 +145,10 @@ class _Pages:
         status = 400 if request.method == "POST" else 404
         return _page("refused.html.jinja", "", {"error": str(error)}, status)
 
+    async def no_page(self, request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        return _page("refused.html.jinja", "", {"error": f"there is no page {request.url.path} here."}, status)
+
     def _own(self, request: Request) -> None:
         """Orders come from the dashboard's own pages alone; a browser says where a form was."""
         origin = request.headers.get("origin")
@@ -159,6 +167,18 @@ class _Pages:
 
 def _page(template: str, at: str, values: dict[str, Any], status: int = 200) -> HTMLResponse:
     return HTMLResponse(fill(template, (), {"at": at, **values}, _TEMPLATES), status, {"Cache-Control": "no-store"})
+
+
+def _form(chosen: str, text: str, error: str = "") -> HTMLResponse:
+    """The page on which a run is started; again with its text where that was refused."""
+    values = {"studies": list(_studies()), "chosen": chosen, "text": text, "error": error}
+    return _page("new.html.jinja", "/new", values, 400 if error else 200)
+
+
+def _framed(path: Path) -> HTMLResponse:
+    """A page of a run's folder, whose brand leads back to the dashboard as everywhere here."""
+    text = path.read_text(encoding="utf-8").replace('class="brand" href="#verdict"', 'class="brand" href="/"', 1)
+    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
 
 
 def _sheet(at: str, sheet: Sheet) -> HTMLResponse:
@@ -186,6 +206,6 @@ def _check_study(text: str) -> None:
     """Refuse at once what cannot be run."""
     try:
         form = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"the study cannot be read as TOML: {error}.") from error
     Study.parse(form, "the study")

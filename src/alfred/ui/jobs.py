@@ -4,6 +4,7 @@ A job is a folder of its own with the study, the lines of progress, and at the e
 when the dashboard is closed; stopped, it leaves finished stages whole, as Ctrl-C does on the command line.
 """
 
+import datetime as dt
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from alfred.core.storage import write_whole
 
 STUDY, PROGRESS, OUTPUT = "study.toml", "progress.jsonl", "output.txt"
 RUNNING, DONE, FAILED, STOPPED, LOST = "running", "done", "failed", "stopped", "lost"
+STAMP = "%Y%m%d-%H%M%S"
+"""Of a job's name: the instant it began, UTC."""
 _NAME = re.compile(r"^[0-9]{8}-[0-9]{6}(?:-[0-9]+)?$")
 
 
@@ -45,6 +49,7 @@ class Job:
         tasks, lines: its progress.
         run: folder name of the finished run, otherwise empty.
         error: why it failed, in a sentence.
+        study: its name.
     """
 
     name: str
@@ -53,6 +58,12 @@ class Job:
     lines: tuple[str, ...] = ()
     run: str = ""
     error: str = ""
+    study: str = ""
+
+    @property
+    def began(self) -> str:
+        """When, to the minute."""
+        return f"{dt.datetime.strptime(self.name[:15], STAMP):%Y-%m-%d %H:%M} UTC"  # noqa: DTZ007 - of a name
 
 
 @dataclass
@@ -129,7 +140,7 @@ class Jobs:
         return read_job(name, folder, alive=alive, known=process is not None)
 
     def _new_folder(self) -> Path:
-        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        stamp = time.strftime(STAMP, time.gmtime())
         for number in range(1000):
             folder = self.root / (stamp if not number else f"{stamp}-{number}")
             try:
@@ -162,7 +173,15 @@ def read_job(name: str, folder: Path, *, alive: bool, known: bool) -> Job:
     error = str(end.get("error", ""))
     if outcome == LOST:
         error = f"The process ended without a word; the end of {folder / OUTPUT} may say why."
-    return Job(name, outcome, tuple(tasks.values()), tuple(lines), str(end.get("run", "")), error)
+    return Job(name, outcome, tuple(tasks.values()), tuple(lines), str(end.get("run", "")), error, _study_of(folder))
+
+
+def _study_of(folder: Path) -> str:
+    """The study's name, empty where its file cannot be read."""
+    try:
+        return str(tomllib.loads((folder / STUDY).read_text(encoding="utf-8")).get("name", ""))
+    except (OSError, tomllib.TOMLDecodeError):
+        return ""
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

@@ -54,10 +54,10 @@ def load_baskets(path: Path) -> Baskets:
         ConfigError: the file is absent, no JSON, or of another form.
     """
     try:
-        form = json.loads(path.read_text(encoding="utf-8"))
+        form = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"there is no baskets file {path}; `alfred scan --save {path}` writes one.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as JSON: {error}.") from error
     if not isinstance(form, dict) or set(form) != {"training", "evaluation"} or not all(map(_names, form.values())):
         raise ConfigError(f'{path} must hold {{"training": [...], "evaluation": [...]}} with lists of symbols.')

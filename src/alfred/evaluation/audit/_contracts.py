@@ -153,3 +153,8 @@ def few(names: Iterable[str], count: int | None = None) -> str:
     listed = list(names)
     more = (count if count is not None else len(listed)) - min(len(listed), NAMED)
     return ", ".join(listed[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def many(count: int, noun: str) -> str:
+    """`1 date`, `1,200 dates`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -61,6 +61,8 @@ class LabelEvidence:
             a label of direction or rank. None where it is not at hand.
         realised_on: (D, S) date on which each label became known, NaT where it has not; None where nobody says.
         others: more labels by name, none of which may be a feature.
+        foreseeable: what was known before tells much of it, as a company's last accounts do of its next: then how well
+            columns and forecasts go with it is beyond no belief.
     """
 
     name: str
@@ -69,6 +71,7 @@ class LabelEvidence:
     relative: Floats | None = None
     realised_on: Dates | None = None
     others: dict[str, Floats] = field(default_factory=dict)
+    foreseeable: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,17 @@ class FoldRows:
 
 @dataclass(frozen=True)
 class ScalerEvidence:
-    """A scaler of one fold: (F,) centre and spread in transformed units, its rules, and exponents where it has any."""
+    """A scaler of one fold.
+
+    Attributes:
+        fold: which.
+        columns: F names.
+        rules: (F) rule of each.
+        center, spread: (F,) in transformed units.
+        power: (F,) exponents, NaN where a rule has none.
+        rows: that it was fitted on, whether or not their label is known; None where it says no more than that they
+            are the fold's training rows.
+    """
 
     fold: int
     columns: tuple[str, ...]
@@ -106,6 +119,7 @@ class ScalerEvidence:
     center: Floats
     spread: Floats
     power: Floats
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few, many
 from alfred.evaluation.audit._evidence import Evidence
 from alfred.evaluation.deflation import Trials, expected_maximum_sharpe
 
@@ -62,8 +62,8 @@ def counts_too_few(evidence: Evidence) -> Iterator[Found]:
     compared = {one.analyst for one in evidence.figures or () if one.analyst.partition(":")[0] != "naive"}
     if evidence.trials is not None and 0 < evidence.trials < len(compared):
         what = (
-            f"{evidence.trials} trial(s) are counted, but {len(compared)} analysts are compared here alone; the best "
-            "of them was one of at least as many tries."
+            f"the count says {many(evidence.trials, 'trial')}, but {len(compared)} analysts are compared here "
+            "alone; the best of them was one of at least as many tries."
         )
         yield Found(what, "warning", rows=len(compared), figures={"trials": float(evidence.trials)})
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from alfred.core.contracts import Bools, Floats
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few, many
 from alfred.evaluation.audit._evidence import Evidence, LabelEvidence, PanelEvidence
 
 FEWEST_NAMES = 5
@@ -46,7 +46,7 @@ def all_alike_at_the_end(evidence: Evidence) -> Iterator[Found]:
         value = label.values[struck[0]][known[struck[0]]][0]
         mask = known.copy()
         mask[: struck[0]] = False
-        what = f"all labels of the last {len(struck)} date(s) are {value:g}: what is not known yet was filled in"
+        what = f"all labels of the last {many(len(struck), 'date')} are {value:g}: what is not known yet was filled in"
         yield _found(panel, mask, what, "error")
 
 

@@ -67,6 +67,8 @@ class _Knowledge:
 def by_knowledge(evidence: Evidence) -> Iterator[Found]:
     """A column whose relation to what comes is beyond belief."""
     panel, label = _parts(evidence)
+    if label.foreseeable:
+        raise TooLittleError(f"what was known before tells much of {label.name}; no relation is beyond belief")
     target = label.values if label.relative is None else label.relative
     if int(np.isfinite(target).any(axis=1).sum()) < FEWEST_DATES:
         raise TooLittleError(f"fewer than {FEWEST_DATES} dates have labels")

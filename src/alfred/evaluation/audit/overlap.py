@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from alfred.core.calendar import quarter_name
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, Severity, TooLittleError, few, many
 from alfred.evaluation.audit._evidence import Evidence, FoldRows
 from alfred.evaluation.audit._measures import correlations, mean_and_error
 from alfred.evaluation.protocols import IN_SAMPLE, SAME_TICKERS, SAME_YEARS
@@ -74,6 +74,8 @@ def forecasts_too_good(evidence: Evidence) -> Iterator[Found]:
     predictions = evidence.predictions
     if predictions is None or "label" not in predictions.columns:
         raise TooLittleError("predictions do not say what came")
+    if evidence.label is not None and evidence.label.foreseeable:
+        raise TooLittleError(f"what was known before tells much of {evidence.label.name}; no forecast is too good")
     known = predictions.filter(pl.col("mean").is_finite(), pl.col("label").is_finite())
     names = known["analyst"].unique(maintain_order=True).to_list() if "analyst" in known.columns else [None]
     judged = 0
@@ -185,7 +187,7 @@ def quarters_shared(evidence: Evidence) -> Iterator[Found]:
         if len(shared):
             allowed = evidence.protocol in SAME_YEARS
             what = (
-                f"fold {at + 1} tests {len(shared)} date(s) that it trains on, from {quarter_name(shared[0])} to "
+                f"fold {at + 1} tests {many(len(shared), 'date')} that it trains on, from {quarter_name(shared[0])} to "
                 f"{quarter_name(shared[-1])}: columns of the whole market tell which quarter it is."
             )
             dates = tuple(str(date) for date in shared[:5])

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import numpy as np
+import polars as pl
 
 from alfred.core.contracts import Floats
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
-from alfred.evaluation.audit._evidence import Evidence, PanelEvidence, Rows, ScalerEvidence
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few, many
+from alfred.evaluation.audit._evidence import Evidence, FoldRows, PanelEvidence, Rows, ScalerEvidence
+from alfred.evaluation.protocols import SAME_YEARS
 
 TOLERANCE = 1e-6
 CENTRED = 1e-3
@@ -16,13 +18,20 @@ HUGE = 100.0
 
 
 def refitted(evidence: Evidence) -> Iterator[Found]:
-    """Centre and spread of every column, computed once more from the training rows, and from all rows."""
+    """Centre and spread of every column, computed once more from the rows they are to come from, and from all rows.
+
+    A row whose label is not known teaches analysts nothing, but a scaler may learn from it: it was known as well.
+    """
     panel = evidence.panel
     if panel is None or evidence.scalers is None or evidence.folds is None:
         raise TooLittleError("needs panel, scalers, folds")
     every = panel.values[panel.present]
     for scaler in evidence.scalers:
-        training = _values(panel, evidence.folds[scaler.fold].train)
+        fold = evidence.folds[scaler.fold]
+        rows = fold.train if scaler.rows is None else scaler.rows
+        if evidence.protocol not in SAME_YEARS:
+            yield from _beyond_training(scaler.fold, rows, fold)
+        training = _values(panel, rows)
         wrong, as_all = [], []
         for at, column in enumerate(scaler.columns):
             if scaler.rules[at] == "rank":
@@ -74,8 +83,8 @@ def skipped(evidence: Evidence) -> Iterator[Found]:
             names = [scaled.columns[at] for at in wild]
             worst = wild[int(np.argmax(largest[wild]))]
             what = (
-                f"fold {scaled.fold + 1}: after scaling {len(wild)} column(s) reach beyond {scaled.bound:g} "
-                f"({few(names)}; {scaled.columns[worst]} {largest[worst]:.3g}): the scaler skipped them."
+                f"fold {scaled.fold + 1}: beyond {scaled.bound:g} after scaling: {many(len(wild), 'column')} "
+                f"({few(names)}; {scaled.columns[worst]} {largest[worst]:.3g}) that the scaler skipped."
             )
             yield Found(what, columns=tuple(names[:5]), rows=len(wild), figures={"largest": float(largest[worst])})
 
@@ -110,8 +119,21 @@ def without_rule(evidence: Evidence) -> Iterator[Found]:
         absent = [name for name in (panel.columns if panel else ()) if name not in scaler.columns]
         absent += [name for name, rule in zip(scaler.columns, scaler.rules, strict=True) if not rule]
         if absent:
-            what = f"fold {scaler.fold + 1}: {len(absent)} column(s) have no scaling rule: {few(absent)}."
+            what = f"fold {scaler.fold + 1}: no scaling rule for {many(len(absent), 'column')}: {few(absent)}."
             yield Found(what, columns=tuple(absent[:5]), rows=len(absent))
+
+
+def _beyond_training(number: int, rows: Rows, fold: FoldRows) -> Iterator[Found]:
+    """Rows of a scaler that are not the fold's to learn from, whatever they are said to be."""
+    first = min(part.dates.min() for part in (fold.valid, fold.test) if part is not None and len(part))
+    late = rows.frame().filter(pl.col("date") >= first).sort("date", "symbol")
+    if late.height:
+        named = [f"{symbol} on {date}" for date, symbol in late.head(5).iter_rows()]
+        what = (
+            f"fold {number + 1}: {late.height:,} of the {len(rows):,} rows that its scaler was fitted on lie on or "
+            f"after {first}, where the next part begins: {few(named, late.height)}."
+        )
+        yield Found(what, rows=late.height)
 
 
 def _agrees(scaler: ScalerEvidence, at: int, column: Floats) -> bool:

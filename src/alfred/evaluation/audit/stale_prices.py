@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few
+from alfred.evaluation.audit._contracts import AuditCheck, Found, Probe, TooLittleError, few, many
 from alfred.evaluation.audit._evidence import Evidence
 
 STALE_SESSIONS = 20
@@ -31,7 +31,7 @@ def standing_still(evidence: Evidence) -> Iterator[Found]:
         first = long.row(0, named=True)
         names = long["symbol"].unique(maintain_order=True).to_list()
         what = (
-            f"{len(long)} run(s) of more than {STALE_SESSIONS} unchanged closes, of {few(names)}; the longest: "
+            f"{many(len(long), 'run')} of more than {STALE_SESSIONS} unchanged closes, of {few(names)}; the longest: "
             f"{first['symbol']} stands at {first['close']:.6g} from {first['date']} to {first['until']}."
         )
         yield Found(what, "warning", symbols=tuple(names[:5]), dates=(str(first["date"]), str(first["until"])),
@@ -68,8 +68,8 @@ def unexplained_jumps(evidence: Evidence) -> Iterator[Found]:
         worst = far.sort(pl.col("gap").abs(), descending=True).row(0, named=True)
         names = far["symbol"].unique().sort().to_list()
         what = (
-            f"{len(far)} move(s) overnight by a whole factor or beyond {BEYOND_NEWS:g} times, and no rename or "
-            f"delisting explains them: {few(names)}; {worst['symbol']} on {worst['date']} by "
+            f"{many(len(far), 'move')} overnight by a whole factor or beyond {BEYOND_NEWS:g} times that no rename or "
+            f"delisting explains: {few(names)}; {worst['symbol']} on {worst['date']} by "
             f"{math.exp(worst['gap']):.3g} times."
         )
         yield Found(
@@ -96,7 +96,7 @@ def reused_tickers(evidence: Evidence) -> Iterator[Found]:
     if len(again):
         one, names = again.row(0, named=True), again["symbol"].to_list()
         what = (
-            f"{len(names)} ticker(s) are quoted again long after their delisting, by another company: {few(names)}; "
+            f"{many(len(names), 'ticker')} quoted again long after the delisting, by another company: {few(names)}; "
             f"{one['symbol']} ended on {one['ended']} and is quoted from {one['date']} on."
         )
         yield Found(what, "warning", symbols=tuple(names[:5]), dates=(str(one["ended"]), str(one["date"])),
@@ -126,8 +126,9 @@ def stale_labels(evidence: Evidence) -> Iterator[Found]:
     if wild.any():
         date, symbol = np.unravel_index(int(np.nanargmax(label.relative)), label.relative.shape)
         names = [panel.symbols[at] for at in np.flatnonzero(wild.any(axis=0))]
+        changes = many(int(wild.sum()), "change")
         what = (
-            f"{int(wild.sum())} change(s) above {WILD_CHANGE:.0%}, of {few(names)}; {panel.symbols[symbol]} changes by "
+            f"{changes} above {WILD_CHANGE:.0%}, of {few(names)}; {panel.symbols[symbol]} changes by "
             f"{label.relative[date, symbol]:+.0%} from {panel.dates[date]} on."
         )
         yield Found(what, "warning", symbols=tuple(names[:5]), dates=(str(panel.dates[date]),), rows=int(wild.sum()),

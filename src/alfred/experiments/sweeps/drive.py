@@ -17,8 +17,8 @@ from alfred.core.progress import Progress
 from alfred.core.storage import write_whole
 from alfred.evaluation.overfitting import overfitting
 from alfred.experiments.counting import counted, recount
-from alfred.experiments.deflated import deflated_ratios
-from alfred.experiments.record import RunRecord, load_frame, load_record
+from alfred.experiments.deflated import deflated_ratios, recorded_tracks
+from alfred.experiments.record import RunRecord, load_record
 from alfred.experiments.run import run_study
 from alfred.experiments.study import Study
 from alfred.experiments.sweeps import space
@@ -247,7 +247,7 @@ def _judgement(sweep: Sweep, home: Home, rows: Sequence[Row], best: Sequence[Row
         run=folder.name,
         verdict=record.verdict,
         rank_ic=_rank_ic(record, best[0].result["analyst"]),
-        deflated=deflated_ratios(record.portfolios, load_frame(folder, "accounts"), found),
+        deflated=deflated_ratios(record.portfolios, recorded_tracks(folder, record), found),
         counted=0 if found is None else found.count,
     )
 

@@ -99,7 +99,7 @@ class WorkerSettings(Settings):
     """
 
     number: int | None = Field(default=None, ge=1)
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1_024)
     gpus: float | None = Field(default=None, ge=0, le=64, allow_inf_nan=False)
     attempts: int = Field(default=5, ge=1)
     lease_seconds: float = Field(default=60.0, ge=1)
@@ -229,12 +229,12 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
         ConfigError: the file is absent or no TOML, or a setting of sweep or study is unknown or wrong.
     """
     try:
-        form = tomllib.loads(path.read_text(encoding="utf-8"))
+        form = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"there is no sweep {path}; `alfred init {path} --study sweep` writes one to start from."
         ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}.") from error
     for override in overrides:
         apply_override(form, override)

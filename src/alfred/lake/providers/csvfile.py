@@ -8,8 +8,10 @@ file and lines; the good rows before and after it are kept. So is what the folde
 Adjusted files carry no record of their adjustments, so an early price level may know later splits; and files chosen
 today usually hold the companies that survived. Both are assumed, for nothing in the files could tell otherwise.
 An index among the symbols ("^GSPC", "SPY") becomes a series of the same name as well, for a study to compare with.
+A file called "sectors" (sectors.csv) with the columns symbol and sector says in which sector each company is.
 """
 
+import csv
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,13 +22,15 @@ from alfred.core.errors import ConfigError, DataError
 from alfred.lake.contracts import Batch, ProviderDescription, Rejected, Request, Web
 from alfred.lake.known import known_at_close
 from alfred.lake.providers._pricetext import SCHEMA, bars_of_frame, bars_of_text
+from alfred.lake.providers._sectorfile import is_sector_file, sectors_of
 from alfred.lake.tables import TABLES
 
 DESCRIPTION = ProviderDescription(
     name="csvfile",
-    tables=("bars", "series"),
+    tables=("bars", "series", "sectors"),
     note=(
-        "Your own price files, CSV or Parquet: a folder with one file a symbol, or one table with a symbol column. "
+        "Your own price files, CSV or Parquet: a folder with one file a symbol, or one table with a symbol column; "
+        "beside them sectors.csv with symbol and sector, if you like. "
         "They are taken for split-adjusted and for survivors, since nothing in them tells otherwise."
     ),
     kind="file",
@@ -38,6 +42,7 @@ DESCRIPTION = ProviderDescription(
 ENDINGS = (".csv", ".txt", ".csv.gz", ".txt.gz", ".parquet")
 INDEX_FUNDS = ("SPY",)
 BATCH_ROWS = 2_000_000
+UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, csv.Error, pl.exceptions.PolarsError)
 # Files of one task: enough that a write is worth its cost.
 TASK_FILES = 500
 
@@ -65,6 +70,9 @@ def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:  # n
     waiting: list[pl.DataFrame] = []
     rejected = strays if task == next(iter(parts)) else []
     for file in parts[task]:
+        if is_sector_file(file):
+            yield _sectors(file, request)
+            continue
         rows, bad = _read(file)
         waiting.append(_within(rows, request))
         rejected += bad
@@ -121,9 +129,21 @@ def _read(file: Path) -> tuple[pl.DataFrame, list[Rejected]]:
         if file.name.lower().endswith(".parquet"):
             return bars_of_frame(pl.read_parquet(file), str(file), symbol)
         return bars_of_text(file.read_bytes(), str(file), symbol)
-    except (OSError, EOFError, UnicodeError, zlib.error, pl.exceptions.PolarsError) as error:
-        reason = f"the file can't be read ({type(error).__name__})."
-        return pl.DataFrame(schema=SCHEMA), [Rejected(str(file), reason, str(error)[:500], symbol)]
+    except UNREADABLE as error:
+        return pl.DataFrame(schema=SCHEMA), [_unread(file, error, symbol)]
+
+
+def _sectors(file: Path, request: Request) -> Batch:
+    try:
+        rows, rejected = sectors_of(file, DESCRIPTION.name)
+    except UNREADABLE as error:
+        return Batch("sectors", pl.DataFrame(schema=TABLES["sectors"].schema), (_unread(file, error, ""),))
+    wanted = rows.filter(pl.col("symbol").is_in(list(request.symbols))) if request.symbols else rows
+    return Batch("sectors", wanted, tuple(rejected))
+
+
+def _unread(file: Path, error: Exception, symbol: str) -> Rejected:
+    return Rejected(str(file), f"the file can't be read ({type(error).__name__}).", str(error)[:500], symbol)
 
 
 def _within(rows: pl.DataFrame, request: Request) -> pl.DataFrame:

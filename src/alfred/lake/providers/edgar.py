@@ -1,9 +1,10 @@
-"""Company figures, insiders' trades and the text of reports, from the SEC's EDGAR.
+"""Company figures, insiders' trades, the text of reports and industries, from the SEC's EDGAR.
 
 Everything comes from the SEC's plain JSON and XML services. They want to know whom to write to: set the environment
 variable ALFRED_CONTACT to a name and an e-mail address. `docs/data-edgar.md` says what becomes of each document.
 """
 
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from alfred.lake.contracts import Batch, ProviderDescription, Rejected, Request,
 from alfred.lake.providers._companyfacts import parse_companyfacts
 from alfred.lake.providers._filings import Filing, plain_text, read_filings
 from alfred.lake.providers._form4 import Form4, Trade, parse_form4
+from alfred.lake.providers._industries import industry_of
 from alfred.lake.tables import table
 
 DATA, SITE = "https://data.sec.gov", "https://www.sec.gov"
@@ -28,11 +30,11 @@ BLOCKED = ("Request Rate Threshold Exceeded", "Undeclared Automated Tool")
 
 DESCRIPTION = ProviderDescription(
     name="edgar",
-    tables=("facts", "insider", "articles"),
+    tables=("facts", "sectors", "insider", "articles"),
     note=(
         "The SEC's EDGAR: figures of 10-K, 10-Q and others with every restatement since about 2009, insiders' trades "
-        "since 2003, texts of 10-K, 10-Q and 8-K. Tickers are those of companies listed today, so delisted companies "
-        "are not found by ticker. Needs ALFRED_CONTACT."
+        "since 2003, texts of 10-K, 10-Q and 8-K, today's industries. Tickers are those of companies listed today, so "
+        "delisted companies are not found by ticker. Needs ALFRED_CONTACT."
     ),
     kind="network",
     survivors_only=True,
@@ -56,7 +58,7 @@ def tasks(request: Request) -> tuple[str, ...]:
 
 
 def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:
-    """Batches of one symbol: `facts`, then `insider`, then `articles`.
+    """Batches of one symbol: `facts`, `sectors`, `insider`, then `articles`.
 
     `request.since` bounds the period's end of facts and the filing date of the rest; `request.until` bounds filing
     dates. A document that does not come is named in the error at the end, after everything else was handed over.
@@ -73,7 +75,9 @@ def fetch(task: str, request: Request, web: Web | None) -> Iterator[Batch]:
         raise DataError(f"the SEC answered for company {document.get('cik')!r} where {company} was asked for.")
     yield Batch("facts", *parse_companyfacts(document, company.symbol, DESCRIPTION.name, request.since, request.until))
 
-    filings = [filing for filing in _filings(company, request, web) if _wanted(filing, request)]
+    index = web.json(f"{DATA}/submissions/CIK{company.cik:010d}.json")
+    filings = [filing for filing in _filings(index, company, request, web) if _wanted(filing, request)]
+    yield _sector(index, company)
     missed = _Missed(company.symbol)
     seen: set[tuple[object, ...]] = set()
     trades = (filing for filing in filings if filing.form in TRADES)
@@ -166,8 +170,28 @@ class _Missed:
             raise FetchError(f"{count} document{'s' * (count > 1)} of {self.symbol} did not come: {self.failures[0]}")
 
 
-def _filings(company: _Company, request: Request, web: Web) -> tuple[Filing, ...]:
-    index = web.json(f"{DATA}/submissions/CIK{company.cik:010d}.json")
+def _sector(index: Any, company: _Company) -> Batch:
+    """The company's code in the Standard Industrial Classification, and the industry that it belongs to.
+
+    The document has the code of the day on which it is asked for and none of earlier days, so it is known from then on.
+    """
+    code = str(index.get("sic") or "")
+    rejected: tuple[Rejected, ...] = ()
+    rows: list[tuple[object, ...]] = []
+    if code.isdecimal() and len(code) <= 4:
+        sic = code.zfill(4)
+        rows.append((company.symbol, _now(), DESCRIPTION.name, industry_of(int(sic)), sic))
+    elif code:
+        reason = "an industry code of up to four digits was expected."
+        rejected = (Rejected(f"{DATA}/submissions/CIK{company.cik:010d}.json", reason, code[:500], company.symbol),)
+    return Batch("sectors", pl.DataFrame(rows, schema=table("sectors").schema, orient="row"), rejected)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _filings(index: Any, company: _Company, request: Request, web: Web) -> tuple[Filing, ...]:
     try:
         recent, older = index["filings"]["recent"], index["filings"]["files"]
         since = request.since.isoformat() if request.since else ""

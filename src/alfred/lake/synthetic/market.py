@@ -1,6 +1,6 @@
 """A whole synthetic market: from settings to tables of the lake and the truth about them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -19,14 +19,14 @@ from alfred.lake.synthetic.leaks import (
     plant_series,
 )
 from alfred.lake.synthetic.news import Articles, article_rows, make_articles
-from alfred.lake.synthetic.others import insider_rows, series_rows
+from alfred.lake.synthetic.others import insider_rows, sector_rows, series_rows
 from alfred.lake.synthetic.prices import make_paths
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.lake.synthetic.span import Span
 from alfred.lake.synthetic.truth import Truth, make_truth
 
 SOURCE = "synthetic"
-TABLES = ("bars", "actions", "facts", "earnings", "series", "insider", "articles")
+TABLES = ("bars", "actions", "sectors", "facts", "earnings", "series", "insider", "articles")
 GROUP = 200
 """Companies in one batch: their bars over 20 years take about 100 MB."""
 
@@ -56,18 +56,17 @@ class World:
                     yield self._batch(name, self._rows(name, rows))
 
     def _rows(self, table: str, rows: slice) -> pl.DataFrame:
-        quotes = self.quotes
-        if table == "bars":
-            return plant_bars(self.plan, quotes, bar_rows(self.settings.seed, quotes, rows))
-        if table == "actions":
-            return action_rows(quotes, rows)
-        if table == "facts":
-            return plant_facts(self.plan, quotes.companies, fact_rows(quotes, self.accounts, rows))
-        if table == "earnings":
-            return plant_earnings(self.plan, earnings_rows(quotes, self.accounts, rows))
-        if table == "insider":
-            return insider_rows(self.settings, quotes, rows)
-        return article_rows(self.settings.seed, quotes, self.articles, rows)
+        quotes, accounts, plan, seed = self.quotes, self.accounts, self.plan, self.settings.seed
+        make: dict[str, Callable[[], pl.DataFrame]] = {
+            "bars": lambda: plant_bars(plan, quotes, bar_rows(seed, quotes, rows)),
+            "actions": lambda: action_rows(quotes, rows),
+            "sectors": lambda: sector_rows(quotes, rows),
+            "facts": lambda: plant_facts(plan, quotes.companies, fact_rows(quotes, accounts, rows)),
+            "earnings": lambda: plant_earnings(plan, earnings_rows(quotes, accounts, rows)),
+            "insider": lambda: insider_rows(self.settings, quotes, rows),
+            "articles": lambda: article_rows(seed, quotes, self.articles, rows),
+        }
+        return make[table]()
 
     def _batch(self, table: str, rows: pl.DataFrame) -> Batch:
         gone = dropped(self.plan, self.quotes.companies)

@@ -8,7 +8,7 @@ import polars as pl
 from alfred.core.contracts import Floats
 from alfred.lake.known import known_next_sessions
 from alfred.lake.synthetic.bars import Quotes
-from alfred.lake.synthetic.companies import YEAR
+from alfred.lake.synthetic.companies import SECTORS, YEAR
 from alfred.lake.synthetic.prices import Paths
 from alfred.lake.synthetic.settings import SyntheticSettings
 from alfred.lake.synthetic.span import Purpose, Span, stream
@@ -75,6 +75,22 @@ def insider_rows(settings: SyntheticSettings, quotes: Quotes, rows: slice) -> pl
             "known_at": known_next_sessions(pl.Series(filed)),
         },
         schema_overrides={"accession": pl.String, "symbol": pl.String, "role": pl.String},
+    )
+
+
+def sector_rows(quotes: Quotes, rows: slice) -> pl.DataFrame:
+    """Sectors of the companies `rows`, under each of their tickers known at the close of its first session."""
+    span, companies = quotes.span, quotes.companies
+    company = np.arange(rows.start, rows.stop)
+    renamed = company[companies.renamed[rows] < len(span.sessions)]
+    session = np.concatenate([companies.first[rows], companies.renamed[renamed]])
+    company = np.concatenate([company, renamed])
+    return pl.DataFrame(
+        {
+            "symbol": companies.ticker(company, session),
+            "known_at": span.closes.gather(session),
+            "sector": [SECTORS[at] for at in companies.sector[company].tolist()],
+        }
     )
 
 

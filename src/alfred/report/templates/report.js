@@ -112,11 +112,11 @@
   };
   document.querySelectorAll("table.sortable").forEach((table) => {
     const heads = [...table.tHead.rows[0].cells];
-    heads.forEach((head, at) => head.firstElementChild.addEventListener("click", () => {
+    heads.forEach((head, at) => head.querySelector("button")?.addEventListener("click", () => {
       const numeric = head.classList.contains("n");
       const before = head.getAttribute("aria-sort");
       const down = before === "none" ? numeric : before === "ascending";
-      heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+      heads.forEach((other) => { if (other.hasAttribute("aria-sort")) other.setAttribute("aria-sort", "none"); });
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = (row) => (numeric ? row.cells[at].dataset.sort : row.cells[at].textContent);
       const rows = [...table.tBodies[0].rows];
