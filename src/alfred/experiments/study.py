@@ -98,7 +98,7 @@ class UniverseSettings(Settings):
     )
     scan: ScanSettings | None = Field(default=None, description="choose the baskets by the scanner")
     names: NamesSettings | None = Field(default=None, description="a whole list of names, split in two")
-    protocol: str = Field(DEFAULT_PROTOCOL, description="the question the evaluation answers")
+    protocol: str = Field(default=DEFAULT_PROTOCOL, description="the question the evaluation answers")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
