@@ -74,9 +74,12 @@ def test_ablate(home: Path) -> None:
     told = call("ablate", "latest", "--analyst", "ridge", "--csv", "ablated.csv")
     assert "Validation rows: " in told
     assert "These are test rows" not in told
+    assert "are test quarters of earlier folds. Whoever drops columns by them has seen what a run is judged on" in told
+    assert "counts as a trial" not in told
     assert set(pl.read_csv(home / "ablated.csv")["way"]) == {"mean", "permute"}
     told = call("ablate", "tiny.toml", "--way", "retrain", "--rows", "test")
     assert "These are test rows. Whoever drops columns by them has chosen on the test" in told
+    assert "configurations, each of which counts as a trial of the study's family." in told
     with pytest.raises(ConfigError, match="a run is what it was"):
         call("ablate", "latest", "--set", "train.epochs=3")
 

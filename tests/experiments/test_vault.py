@@ -78,7 +78,7 @@ def test_the_count_is_in_the_record_and_on_the_page(home: Home, before: Path) ->
         assert (1 + returns.values[:, at]).prod() - 1 == pytest.approx(total[name], rel=1e-5)
     page = render(before)
     assert "The study family tiny has had 2 trials, those of this run included." in page
-    assert f"What became known after {SEALED_AFTER} is sealed" in page
+    assert f'What became known after <span class="whole">{SEALED_AFTER}</span> is sealed' in page
 
 
 def test_the_same_again_is_no_new_trial_and_another_seed_is_one(home: Home, before: Path) -> None:
