@@ -29,6 +29,11 @@ def console(page: Path) -> list[str]:
     return [_REMARK.sub("", line).strip() for line in lines]
 
 
+def examples(page: Path) -> list[str]:
+    """The commands that generated help gives as examples, each on a line of its own."""
+    return re.findall(r"^(alfred .+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def write_prices(folder: Path, names: Sequence[str] | None, since: dt.date, until: dt.date) -> None:
     """The sample's prices as a newcomer has them: a CSV file a symbol; None for all that there are."""
     folder.mkdir()

@@ -6,25 +6,29 @@ from pathlib import Path
 
 import click
 import pytest
+from documented import PAGES, console, examples
 from typer.main import get_command
 
 from alfred.cli.main import app
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-LINE = re.compile(r"^\$ (alfred .+)$", re.MULTILINE)
+UNPROMPTED = re.compile(r"^(?: {4,})?(?:[A-Z_]+=\S+ )?alfred(?: [a-z-]+)+(?: |$)", re.MULTILINE)
+ASSIGNED = re.compile(r"^(?:[A-Z_]+=\S+ )+")
 INLINE = re.compile(r"`(alfred [^`]+)`")
 PLACEHOLDER = re.compile(r"\.\.\.|\b[A-Z]{3,}\b|[|<>]|…")
-"""`alfred report RUN` and `alfred data fetch | status` tell of commands rather than give one."""
+"""`alfred report RUN` and `alfred data fetch | status` tell of commands in a sentence rather than give one."""
+USAGE = re.compile(r" [\[{]")
 
 
 def commands() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
-        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
-        lines = [line.partition("  #")[0].strip() for line in LINE.findall(text)]
+        text = page.read_text(encoding="utf-8")
+        lines = [ASSIGNED.sub("", line) for line in console(page)]
+        lines = [line for line in [*lines, *examples(page)] if line.startswith("alfred ")]
         inline = [one.replace("\n", " ") for one in INLINE.findall(text)]
-        found += [(page.name, one) for one in dict.fromkeys([*lines, *inline]) if not PLACEHOLDER.search(one)]
+        given = [line for line in lines if not USAGE.search(line)]
+        given += [one for one in inline if not PLACEHOLDER.search(one)]
+        found += [(page.name, one) for one in dict.fromkeys(given)]
     return found
 
 
@@ -51,5 +55,11 @@ def test_the_program_knows_the_command(page: str, line: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "cli.md"], ids=lambda page: page.name)
+def test_a_command_stands_behind_a_prompt(page: Path) -> None:
+    """Only those are walked."""
+    assert UNPROMPTED.findall(page.read_text(encoding="utf-8")) == []
+
+
 def test_there_are_commands_to_test() -> None:
-    assert len(commands()) > 80
+    assert len(commands()) > 120

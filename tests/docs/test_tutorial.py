@@ -1,37 +1,17 @@
-"""A newcomer's path: the tutorial's commands in their order, on a folder of own CSV files; and the example."""
+"""The tutorial's commands in their order, on a folder of own CSV files; and the example."""
 
+import datetime as dt
 import os
-import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-import polars as pl
 import pytest
+from documented import ROOT, TWELVE, blocks, console, write_prices
 
-from alfred.core.home import Home
-from alfred.experiments.market import read_market
-from alfred.experiments.study import DataSettings
-from alfred.lake.store import Lake
-
-ROOT = Path(__file__).parents[2]
 ALFRED = str(Path(sys.executable).with_name("alfred"))
-NAMES = ("AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ", "JPM", "KO", "WMT", "XOM")
 pytestmark = pytest.mark.slow
-
-
-def write_prices(folder: Path) -> None:
-    """The sample's prices as a newcomer has them: a CSV file a symbol."""
-    folder.mkdir()
-    market = read_market(
-        Lake(Home(folder.parent / "source").lake), DataSettings(since="2003-01-02", until="2013-06-28")
-    )
-    for name in NAMES:
-        own = market.bars.filter(pl.col("symbol") == name)
-        own.select("date", "close", pl.col("adj_close").fill_null(pl.col("close")).alias("adj close")).write_csv(
-            folder / f"{name}.csv"
-        )
 
 
 def run(words: list[str], folder: Path) -> str:
@@ -42,17 +22,16 @@ def run(words: list[str], folder: Path) -> str:
 
 
 def test_the_tutorial_from_prices_to_a_recommendation(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-    study = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert study is not None
-    commands = re.findall(r"^\$ alfred (.+)$", text, re.MULTILINE)
-    assert len(commands) > 12
-    write_prices(tmp_path / "prices")
-    (tmp_path / "study.toml").write_text(study.group(1), encoding="utf-8")
+    page = ROOT / "docs" / "tutorial.md"
+    lines = [shlex.split(line) for line in console(page)]
+    assert len(lines) > 12
+    write_prices(tmp_path / "prices", TWELVE, dt.date(2003, 1, 2), dt.date(2013, 6, 28))
+    (study,) = blocks(page, "toml")
+    (tmp_path / "study.toml").write_text(study, encoding="utf-8")
     told: dict[str, str] = {}
-    for command in commands:
-        name = command.split()[0]
-        told[name] = told.get(name, "") + run([ALFRED, *shlex.split(command)], tmp_path)
+    for program, name, *words in lines:
+        assert program == "alfred"
+        told[name] = told.get(name, "") + run([ALFRED, name, *words], tmp_path)
     assert "csvfile" in told["data"]
     assert "In quarantine: none" in told["data"]
     assert "skill" in told["run"].lower() or "suspicious" in told["run"].lower()

@@ -63,8 +63,10 @@ computes labels again from closes, and compares the keys of forecasts with those
 
 ## A table from elsewhere
 
-    alfred audit --panel table.parquet --label PM --date date --symbol symbol --known-at known_at
-    alfred audit --panel table.csv --label PM --predictions p.parquet --part split
+```console
+$ alfred audit --panel table.parquet --label PM --date date --symbol symbol --known-at known_at
+$ alfred audit --panel table.csv --label PM --predictions p.parquet --part split
+```
 
 The panel is Parquet or CSV with one row a date and symbol; a row's date is the day on which it is used. Every numeric
 column but the key, the label and those named by `--ignore` is a feature. `--known-at` says when a row became known,

@@ -42,6 +42,8 @@ def ui(
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, port))
+            # From here on a browser waits for its answer, so that the address below works as soon as it is shown.
+            listening.listen()
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {host} port {port} ({error.strerror}); choose another --port."
