@@ -97,7 +97,7 @@
     if (e.scope !== "col") fault("heading that heads nothing", e.textContent);
   });
   document.querySelectorAll("section").forEach((e) => {
-    if (seen(e) && ![...e.children].some((one) => !/^H\d$/.test(one.tagName))) fault("section without content", e.id);
+    if (seen(e) && ![...e.children].some((one) => !/^H[2-6]$/.test(one.tagName))) fault("section without content", e.id);
   });
   return [...found].map(([text, times]) => (times > 1 ? `${text} (${times} times)` : text));
 })()

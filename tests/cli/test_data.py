@@ -127,6 +127,8 @@ def test_an_empty_lake_says_what_to_do() -> None:
     [
         (("fetch", "yaho"), "there is no 'yaho' among the providers; did you mean 'yahoo'?"),
         (("fetch", "fred", "--since", "2024-13-01"), "'2024-13-01' is not a date; write it like 2004-03-31"),
+        (("fetch", "yahoo", "--since", "2024-02-01", "--until", "2024-01-31"), "the range is empty"),
+        (("check", "--check", "high-below-lo"), "there is no check 'high-below-lo'; did you mean 'high-below-low'?"),
         (("fetch", "yahoo"), "yahoo needs symbols"),
         (("fetch", "fred", "--symbols", "10year,UNRATE"), "fred has UNRATE without a key only as revised since"),
         (("fetch", "alphavantage", "--symbols", "IBM"), "set the environment variable ALPHAVANTAGE_API_KEY"),

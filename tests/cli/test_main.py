@@ -127,6 +127,15 @@ def test_scan_saves_two_disjoint_baskets_in_the_form_of_the_notes(home: Path) ->
     assert not set(baskets["training"]) & set(baskets["evaluation"])
 
 
+def test_a_basket_that_is_kept_was_chosen_before_the_test_or_it_is_said(home: Path) -> None:
+    wish = ("scan", "--start", "AAPL", "--n", "3")
+    code, _, err = call(*wish, "--save", "later.json")
+    assert code == 0
+    assert "A study that tests earlier quarters with these names knows their future" in flat(err)
+    assert "knows their future" not in flat(call(*wish, "--as-of", "2003-12-31", "--save", "before.json")[2])
+    assert {path.name for path in home.glob("*.json")} >= {"later.json", "before.json"}
+
+
 def test_scan_warns_about_levels() -> None:
     code, _, err = call("scan", "--start", "AAPL", "--n", "3", "--on", "levels")
     assert code == 0

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from alfred.core.storage import whole_folder, write_whole
+from alfred.core.storage import cell, whole_folder, write_whole
 from room import no_room
 
 
@@ -79,3 +79,13 @@ def test_others_may_read_what_the_umask_allows(tmp_path: Path) -> None:
     write_whole(tmp_path / "report.html", "x")
     (tmp_path / "plain").write_text("x")
     assert (tmp_path / "report.html").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_text_is_no_formula_in_a_spreadsheet(text: str) -> None:
+    assert cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "AAPL", "^GSPC", "BRK-B", "ridge:excess"])
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert cell(text) == text

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 from postgres import free_port
@@ -16,13 +17,23 @@ from postgres import free_port
 PATIENCE_S = 200.0
 
 
+LOGIN = ("lab", "correct horse/battery")
+
+
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address, its first process, and what it writes about itself."""
+    """A running server: its address, with the login that it asks for, its process, and what it writes about itself."""
 
     uri: str
     process: "subprocess.Popen[bytes]"
     log: Path
+    login: tuple[str, str] | None = None
+
+    @property
+    def bare(self) -> str:
+        """Its address without a login."""
+        kind, _, rest = self.uri.partition("://")
+        return f"{kind}://{rest.rpartition('@')[2]}"
 
     def commands(self) -> list[str]:
         """The command lines of all its processes, as any user of the machine can see them."""
@@ -36,7 +47,12 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, backend: str = "", port: int | None = None, *, options: Sequence[str] = (), login: str = ""
+    folder: Path,
+    backend: str = "",
+    port: int | None = None,
+    *,
+    options: Sequence[str] = (),
+    login: tuple[str, str] | None = None,
 ) -> Iterator[Server]:
     """A server on a database.
 
@@ -45,7 +61,7 @@ def serving(
         backend: address of the database with its password; empty for a SQLite file.
         port: to listen on; default a free one.
         options: more words of the command.
-        login: name:password that it asks for.
+        login: name and password that it asks for.
     """
     port = port or free_port()
     environment = {**os.environ, "ALFRED_HOME": str(folder), "OMP_NUM_THREADS": "1"}
@@ -53,7 +69,7 @@ def serving(
     if backend:
         environment["ALFRED_SERVER_BACKEND"] = backend
     if login:
-        environment["ALFRED_SERVER_LOGIN"] = login
+        environment["ALFRED_SERVER_LOGIN"] = ":".join(login)
         options = ["--login", *options]
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "server.log"
@@ -73,7 +89,8 @@ def serving(
         )  # fmt: skip
     try:
         _wait(port, process, log)
-        yield Server(f"http://127.0.0.1:{port}", process, log)
+        asked = f"{login[0]}:{quote(login[1], safe='')}@" if login else ""
+        yield Server(f"http://{asked}127.0.0.1:{port}", process, log, login)
     finally:
         stop(process)
 

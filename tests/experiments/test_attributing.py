@@ -23,15 +23,18 @@ from alfred.core.errors import ConfigError
 from alfred.core.home import Home
 from alfred.evaluation.bootstrap import BootstrapSettings
 from alfred.experiments.attributing import EQUAL, Ground, attributed
+from alfred.experiments.conditions import reality_of
 from alfred.experiments.manage import manage
 from alfred.experiments.managed import load_managed
+from alfred.experiments.market import read_market
 from alfred.experiments.recommending import Wish, recommendation_of
 from alfred.experiments.record import RunRecord, load_record
 from alfred.experiments.replay import replay
 from alfred.experiments.run import run_study
 from alfred.experiments.scenes import read_source, scene_of
-from alfred.experiments.sectors import Sectors
-from alfred.experiments.study import Study
+from alfred.experiments.sectors import Sectors, looking_back
+from alfred.experiments.study import BacktestSettings, DataSettings, Study
+from alfred.lake.scramble import OtherFuture, ScrambledLake
 from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
@@ -281,6 +284,35 @@ def test_what_became_known_too_late_is_refused_for_limits_and_told_of_returns(ra
     with pytest.raises(ConfigError, match="sector_max needs sectors, and the lake knows none"):
         scene_of(read_source(folder, home), ran.study.manager)
     scene_of(read_source(folder, home), ManagerSettings(first_periods=4))
+
+
+def test_another_future_moves_no_limit_and_no_sector_of_a_time_before_it(ran: Ran, tmp_path: Path) -> None:
+    """Half of the names move to another sector after the first decision, and in the other future others do."""
+    root = tmp_path / "lake"
+    shutil.copytree(ran.home.lake, root)
+    moved = pl.DataFrame({"symbol": ran.names}).with_columns(
+        sector=pl.lit("Elsewhere"), source=pl.lit("synthetic"), known_at=pl.lit(dt.datetime(2009, 1, 5, tzinfo=dt.UTC))
+    )
+    Lake(root).write("sectors", moved)
+    data, until = DataSettings(provider="synthetic"), dt.date(2008, 12, 31)
+    real = read_market(Lake(root), data)
+    other = read_market(ScrambledLake(root, OtherFuture.of(until, 1, "synthetic")), data)
+    rows = [market.sectors(ran.names) for market in (real, other)]
+    assert not rows[0].equals(rows[1])
+    bars, decisions = real.matrix(ran.names), np.array(["2008-03-31", "2009-03-31"], "datetime64[D]")
+    settings = BacktestSettings(limits={"sector_max": 0.2})
+    limits = [reality_of(settings, market, bars, decisions) for market in (real, other)]
+    assert limits[0] is not None
+    assert limits[1] is not None
+    assert (limits[0].conditions.sectors >= 0).all()
+    np.testing.assert_array_equal(limits[0].conditions.sectors, limits[1].conditions.sectors)
+    told = [looking_back(part, ran.names, decisions, "synthetic") for part in rows]
+    assert told[0] is not None
+    assert told[1] is not None
+    before, after = ([[one.names[at] for at in period] for period in one.number] for one in told)
+    assert before[0] == after[0] == [ran.sectors[name] for name in ran.names]
+    assert set(before[1]) == {"Elsewhere"}
+    assert after[1] != before[1]
 
 
 def test_records_of_a_version_that_knew_no_sectors_are_read(ran: Ran, tmp_path: Path) -> None:

@@ -235,6 +235,14 @@ def test_a_run_is_managed_judged_and_written(tmp_path_factory: pytest.TempPathFa
     assert tried.figures["growth"] == pytest.approx(record.of("top-decile").growth)
     assert tried.series is not None
     assert len(tried.series["top-decile"].values) == 19
+    # A ledger that does not have them is told: another server, or a command that was killed at its very end.
+    elsewhere = replace(home, shared_tracking=f"sqlite:///{home.root / 'elsewhere.db'}")
+    again = manage(run, elsewhere, settings)
+    assert again.figures == record.figures
+    told = {one.analyst: one for one in TrialLedger.open(elsewhere).trials("small")}
+    assert {name: one.series for name, one in told.items()} == {
+        name: trials[name].series for name in ("inverse-volatility (manager)", "top-decile (manager)")
+    }
     with pytest.raises(DataError, match="has no policy 'gradient'"):
         record.of("gradient")
     with pytest.raises(ConfigError, match="the run has no analyst 'lightgbm'"):

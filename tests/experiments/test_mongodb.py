@@ -4,6 +4,7 @@ import io
 import pickle
 import re
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,48 @@ def test_only_weights_are_read_and_nothing_is_run(tmp_path: Path) -> None:
     found = weights_of(saved({"a": torch.tensor([1.5], dtype=torch.bfloat16)}), "f")
     assert found["a"].dtype == np.float32
     assert found["a"].tolist() == [1.5]
+
+
+def repacked(content: bytes) -> bytes:
+    """The same archive, compressed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as plain, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for part in plain.namelist():
+            packed.writestr(part, plain.read(part))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (saved({"a": torch.ones(1).expand(10**6, 10**6)}), "'a', whose numbers are not all in the file"),
+        (saved({"a": torch.empty(10**6, 10**6, device="meta")}), "'a', whose numbers are not all in the file"),
+        (saved({"a": torch.eye(3).to_sparse()}), "'a', whose numbers are not all in the file"),
+        (repacked(saved({"a": torch.zeros(10**6)})), "it is compressed, which weights saved by torch are not"),
+    ],
+    ids=["repeated", "nowhere", "sparse", "compressed"],
+)
+def test_weights_that_unpack_to_more_than_the_file_are_refused(content: bytes, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        weights_of(content, "bomb")
+
+
+def test_files_that_are_none_of_gridfs_are_refused_one_by_one(server: mongo_server.Store) -> None:
+    upload(server, "good", b"x" * 3_000, {"model": "ridge"})
+    files, whole = server.collections["alfred.fs.files"], dict(server.collections["alfred.fs.files"][0])
+    files += [
+        {**whole, "_id": 1, "filename": "huge", "length": 2**62},
+        {**whole, "_id": 2, "filename": "no number", "length": "many"},
+        {**whole, "_id": 3, "filename": "no description", "metadata": [1, 2]},
+        {**whole, "_id": 4, "filename": "parts are gone", "length": 5_000},
+    ]
+    found = {one.name: one for one in read_gridfs(f"mongodb://127.0.0.1:{server.port}/alfred")}
+    assert found["good"].content == b"x" * 3_000
+    assert not found["good"].refused
+    assert "huge holds 4,611,686,018,427,387,904 bytes, more than" in found["huge"].refused
+    for name in ("no number", "no description", "parts are gone"):
+        assert f"{name} is no whole file of GridFS" in found[name].refused
+        assert not found[name].content
 
 
 def test_metadata_name_a_network(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from alfred.core.contracts import Bars
 from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
 from alfred.experiments import recommending
+from alfred.experiments.counting import count
 from alfred.experiments.market import read_market
 from alfred.experiments.recommendations import LEDGER, read
 from alfred.experiments.recommending import Wish, known_until, read_holdings, recommendation_of
@@ -25,6 +26,7 @@ from alfred.experiments.scenes import Source, read_source
 from alfred.experiments.scoring import scores
 from alfred.experiments.study import DataSettings
 from alfred.experiments.tracking import tracking
+from alfred.experiments.trials import TrialLedger
 from alfred.experiments.vault import SEALED
 from alfred.lake.store import Lake
 from alfred.manager.contracts import PolicyDescription
@@ -253,6 +255,25 @@ def test_scores_come_from_the_lake(run, home):
     assert found.after_usd == pytest.approx(value, abs=1e-6)
     assert found.gain == pytest.approx(value / 100_000.0 - 1.0)
     assert found.names == 6
+
+
+def test_a_policy_that_is_scored_in_hindsight_is_a_trial(run, home):
+    ledger, before = TrialLedger.open(home), TrialLedger.open(home).count("small")
+
+    def scored(policy: str, now: dt.datetime | None = None) -> None:
+        entry = replace(recommendation_of(run, home, replace(WISH, policy=policy), now=now), number=1)
+        assert entry.hindsight == (now is None)
+        assert scores(home, [entry])[0].state == "scored"
+
+    scored("equal-weight")  # what others are compared with
+    scored("inverse-volatility", AT_ONCE)  # foresight
+    assert ledger.count("small") == before
+    for _ in range(2):
+        scored("inverse-volatility")
+    (trial,) = [one for one in ledger.trials("small") if one.analyst.endswith("(recommended in hindsight)")]
+    assert (trial.analyst.partition(" ")[0], trial.status) == ("inverse-volatility", "finished")
+    assert trial.seen_until[:10] == "2012-12-31"
+    assert count(home, "small").untraded >= 1
 
 
 def test_quarters_that_run_on_or_are_sealed_have_no_score(home, run):

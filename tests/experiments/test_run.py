@@ -282,7 +282,7 @@ def test_a_folder_that_is_no_run_is_explained(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no run's folder"):
         load_record(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(DataError, match="cannot be read by this version"):
+    with pytest.raises(DataError, match=r"cannot be read by this version .* away and run its study again"):
         load_record(tmp_path)
 
 
@@ -385,6 +385,14 @@ def test_a_damaged_table_is_named(home: Home) -> None:
     (folder / "ledger.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match=r"ledger\.parquet is damaged .* run the study again"):
         load_frame(folder, "ledger")
+    pl.DataFrame({"another": [1]}).write_parquet(folder / "forecasts.parquet")
+    with pytest.raises(DataError, match=r"forecasts\.parquet lacks fold, analyst, .* run the study again"):
+        load_frame(folder, "forecasts")
+    # What the sentence tells to do is what helps; the same run alone would be taken up as it is.
+    shutil.rmtree(folder)
+    again = run_study(small_study(analysts=[{"name": "momentum"}]), home)
+    assert again == folder
+    assert "analyst" in load_frame(folder, "forecasts").columns
     shutil.rmtree(folder)
 
 

@@ -9,6 +9,7 @@ import pytest
 from managed_run import managed_run, managed_study
 
 from alfred.backtest.settings import FrictionSettings
+from alfred.core.calendar import close_instants
 from alfred.core.contracts import Bars
 from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.home import Home
@@ -16,7 +17,8 @@ from alfred.evaluation.splits import walk_forward
 from alfred.experiments.record import dump_record, load_frame, load_record
 from alfred.experiments.run import run_study
 from alfred.experiments.scene_columns import NAME_COLUMNS, series_at
-from alfred.experiments.scenes import Source, observation_on, read_source, scene_of
+from alfred.experiments.scenes import Source, index_known, observation_on, read_source, scene_of
+from alfred.lake.known import known_next_sessions
 from alfred.manager.contracts import Scene
 from alfred.manager.settings import ManagerSettings
 
@@ -153,6 +155,33 @@ def test_what_comes_later_moves_nothing_that_was_seen_before(source: Source, sce
         for name in ("mask", "observed", "market"):
             np.testing.assert_array_equal(getattr(past, name)[seen], getattr(moved, name)[seen])
         assert not np.array_equal(past.observed[~seen], moved.observed[~seen], equal_nan=True)
+
+
+def test_an_index_counts_from_the_instant_at_which_it_became_known() -> None:
+    days = ["2010-01-04", "2010-01-05", "2010-01-07", "2010-01-08"]
+    index = pl.DataFrame({"date": days, "value": [1.0, 2.0, 3.0, 4.0]}).with_columns(pl.col("date").str.to_date())
+    sessions = np.array(["2010-01-04", "2010-01-05", "2010-01-06", "2010-01-07", "2010-01-08"], dtype="datetime64[D]")
+    at_close = pl.Series(close_instants(index["date"].to_numpy())).dt.replace_time_zone("UTC")
+    assert index_known(index.with_columns(known_at=at_close), sessions).tolist() == [0, 1, 2, 3, 4]
+    # Published the morning after, as FRED's are: of the 5th one has the level of the 4th, and on the 6th no newer one.
+    after = index.with_columns(known_at=known_next_sessions(index["date"]))
+    assert index_known(after, sessions).tolist() == [-1, 0, 2, 2, 3]
+    late = after.with_columns(pl.col("known_at").replace(after["known_at"][1], after["known_at"][3]))
+    assert index_known(late, sessions).tolist() == [-1, 0, 0, 0, 0]
+
+
+def test_a_level_that_is_published_later_moves_nothing_that_was_seen(source: Source) -> None:
+    """An index of the evening before: the level of a decision's own day is not known at its close."""
+    published = replace(source, index_known=source.index_known - 1)
+    own_day = np.isin(source.bars.dates, source.quarters)
+    moved = replace(published, index=np.where(own_day, 3 * source.index, source.index))
+    one, other = (scene_of(one, SETTINGS) for one in (published, moved))
+    at = [one.columns.index("beta")]
+    # Of days long past the level is known, so that only the first decision has none of them within its year.
+    np.testing.assert_array_equal(one.observed[0][:, at], other.observed[0][:, at])
+    np.testing.assert_array_equal(one.market[0], other.market[0])
+    whole = scene_of(replace(source, index=moved.index), SETTINGS)
+    assert not np.array_equal(whole.market[0], scene_of(source, SETTINGS).market[0])
 
 
 def test_a_name_without_a_quote_or_forecast_may_not_be_held(source: Source, scene: Scene) -> None:

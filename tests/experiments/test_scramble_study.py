@@ -82,6 +82,11 @@ def test_dates_that_are_not_tested_are_refused(home: Home) -> None:
         scramble_study(study(), home, [dt.date(2011, 6, 29)])
     with pytest.raises(ConfigError, match="900 dates were asked for; the study tests 27 that have a future"):
         scramble_study(study(), home, 900)
+    memory = study().universe.model_dump() | {"protocol": "other-tickers-same-years"}
+    with pytest.raises(
+        ConfigError, match="other-tickers-same-years tests the quarters that it trains on, so that its fo"
+    ):
+        scramble_study(study(universe=memory), home, 1)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import postgres
 import pytest
-from served import serving
+from served import Server
 from stored_run import NETWORK, RIDGE, made
 
 from alfred.core.errors import ConfigError, FetchError
@@ -15,7 +15,14 @@ from alfred.core.home import Home
 from alfred.experiments.listing import list_experiments
 from alfred.experiments.promotion import promote, remove
 from alfred.experiments.server import ServerSettings, server_command
-from alfred.experiments.store import analyst_from_store, find_model, log_run, records_elsewhere, stored_models
+from alfred.experiments.store import (
+    StoredModel,
+    analyst_from_store,
+    find_model,
+    log_run,
+    records_elsewhere,
+    stored_models,
+)
 from alfred.experiments.tracking import tracking
 from alfred.experiments.trials import Series, Trial, TrialLedger
 
@@ -24,70 +31,90 @@ SECRET = "hunter2"
 
 @pytest.mark.slow
 def test_models_of_one_machine_are_used_on_another_through_postgresql(
-    tmp_path: Path, postgres_server: postgres.Postgres
+    tmp_path: Path, tracking_server: Server, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with serving(tmp_path / "server", postgres_server.database()) as server:
-        here = Home(tmp_path / "here", shared_tracking=server.uri)
-        there = Home(tmp_path / "there", shared_tracking=server.uri)
-        run = made(here)
-        assert log_run(here, run.folder)
-        assert log_run(here, run.folder)
-        names = {one.name for one in stored_models(there)}
-        assert names == {f"{run.name}/{RIDGE}/0", f"{run.name}/{NETWORK}/0", f"{run.name}/{NETWORK}/1"}
+    here, there = (Home(tmp_path / name, shared_tracking=tracking_server.uri) for name in ("here", "there"))
+    run = made(here)
+    assert log_run(here, run.folder)
+    assert log_run(here, run.folder)
+    models = stored_models(there, "kept")
+    assert {one.name for one in models} == {
+        f"{run.name}/{RIDGE}/0",
+        f"{run.name}/{NETWORK}/0",
+        f"{run.name}/{NETWORK}/1",
+    }
 
-        model = find_model(there, f"kept/{NETWORK}/1")
-        assert promote(there, model) == ""
-        restored = analyst_from_store("champion", here)
-        local = analyst_from_store(model.name, there)
-        found, again = restored.forecast(run.panel), local.forecast(run.panel)
-        assert found.equals(again)
-        assert not (there.root / "tracking").exists()
-        assert not (here.root / "tracking").exists()
+    model = find_model(there, f"kept/{NETWORK}/1")
+    assert promote(there, model) == ""
+    restored = analyst_from_store("kept@champion", here)
+    local = analyst_from_store(model.name, there)
+    found, again = restored.forecast(run.panel), local.forecast(run.panel)
+    assert found.equals(again)
+    assert not (there.root / "tracking").exists()
+    assert not (here.root / "tracking").exists()
 
-        # The table lists runs of other machines, fetched once.
-        listed = list_experiments(there).experiments
-        assert {one.run for one in listed} == {run.name}
-        assert list_experiments(here).experiments == listed
-        assert [path.parent.name for path in records_elsewhere(there)] == [run.name]
-        assert records_elsewhere(here) == []
+    # The table lists runs of other machines, fetched once.
+    listed = list_experiments(there, family="kept").experiments
+    assert {one.run for one in listed} == {run.name}
+    assert list_experiments(here, family="kept").experiments == listed
+    assert run.name in {path.parent.name for path in records_elsewhere(there)}
+    assert run.name not in {path.parent.name for path in records_elsewhere(here)}
 
-        # Its Sharpe ratio is deflated by the tries as they are counted now, on every machine alike.
-        before = {one.analyst: one.deflated_sharpe for one in listed if one.deflated_sharpe is not None}
-        assert before
-        ledger = TrialLedger.open(here)
-        for number in range(4):
-            trial = ledger.begin(Trial(f"k{number}", "kept", "s", "d", "ridge", "p"))
-            returns = Series(150, tuple((-1) ** (at // 2**number) * 0.1 + 0.02 * number for at in range(16)))
-            ledger.finish(trial, {"rank_ic": 0.0}, {"simple": returns})
-        after = list_experiments(there).experiments
-        assert after == list_experiments(here).experiments
-        assert {one.trials for one in after} == {4}
-        assert all(0 < (one.deflated_sharpe or 0.0) < before[one.analyst] for one in after if one.analyst in before)
+    # Its Sharpe ratio is deflated by the tries as they are counted now, on every machine alike.
+    before = {one.analyst: one.deflated_sharpe for one in listed if one.deflated_sharpe is not None}
+    assert before
+    ledger = TrialLedger.open(here)
+    for number in range(4):
+        trial = ledger.begin(Trial(f"k{number}", "kept", "s", "d", "ridge", "p"))
+        returns = Series(150, tuple((-1) ** (at // 2**number) * 0.1 + 0.02 * number for at in range(16)))
+        ledger.finish(trial, {"rank_ic": 0.0}, {"simple": returns})
+    after = list_experiments(there, family="kept").experiments
+    assert after == list_experiments(here, family="kept").experiments
+    assert {one.trials for one in after} == {4}
+    assert all(0 < (one.deflated_sharpe or 0.0) < before[one.analyst] for one in after if one.analyst in before)
 
-        # Files of models lie with the server and are handed on by it; removed ones are gone there.
-        files = tmp_path / "server" / "server" / "artifacts"
-        ridge = find_model(there, f"kept/{RIDGE}")
-        before = {path.parent for path in files.rglob("manifest.json")}
-        assert len(before) == 3
-        remove(there, [ridge])
-        assert len({path.parent for path in files.rglob("manifest.json")}) == 2
-        assert ridge.name not in {one.name for one in stored_models(here)}
-        with pytest.raises(ConfigError, match="withdraw the alias"):
-            remove(here, [model])
+    # Files of models lie with the server and are handed on by it; removed ones are gone there.
+    files = tracking_server.log.parent / "server" / "artifacts"
+    ridge = find_model(there, f"kept/{RIDGE}")
+    assert len(manifests(files, ridge)) == 3
+    remove(there, [ridge])
+    assert len(manifests(files, ridge)) == 2
+    assert ridge.name not in {one.name for one in stored_models(here)}
+    with pytest.raises(ConfigError, match="withdraw the alias"):
+        remove(here, [model])
 
-        shown = " ".join(server.commands())
-        assert "mlflow server" in shown
-        for text in (shown, server.log.read_text()):
-            for secret in (postgres_server.password, quote(postgres_server.password, safe="")):
-                assert secret not in text
-    with socket.socket() as one:
-        one.settimeout(1)
-        assert one.connect_ex(("127.0.0.1", int(server.uri.rpartition(":")[2]))) != 0
+    # Without the server, what was fetched before is still listed.
+    gone = f"http://127.0.0.1:{postgres.free_port()}"
     with pytest.raises(FetchError, match="does not answer"):
-        tracking(Home(tmp_path / "later", shared_tracking=server.uri + "/"))
-    # With the server gone, what was fetched before is still listed.
-    alone = Home(there.root, shared_tracking=server.uri + "/")
-    assert {one.run for one in list_experiments(alone).experiments} == {run.name}
+        tracking(Home(tmp_path / "later", shared_tracking=gone))
+    alone = Home(there.root, shared_tracking=gone)
+    assert {one.run for one in list_experiments(alone, family="kept").experiments} == {run.name}
+
+    printed = capfd.readouterr()
+    assert_not_shown(tracking_server.login, [printed.out, printed.err, caplog.text, repr(here)], [tmp_path])
+
+
+@pytest.mark.slow
+def test_the_server_shows_no_secret(tracking_server: Server, postgres_server: postgres.Postgres) -> None:
+    """Neither on its command lines, which other users of the machine see, nor in what it writes."""
+    shown = " ".join(tracking_server.commands())
+    assert "mlflow server" in shown
+    for login in (tracking_server.login, (postgres_server.user, postgres_server.password)):
+        assert_not_shown(login, [shown], [tracking_server.log.parent])
+
+
+def assert_not_shown(login: tuple[str, str] | None, texts: list[str], folders: list[Path]) -> None:
+    assert login is not None
+    files = [path for root in folders for path in root.rglob("*") if path.is_file()]
+    assert files
+    for secret in (login[1], quote(login[1], safe="")):
+        assert not any(secret in text for text in texts)
+        assert not [path for path in files if secret.encode() in path.read_bytes()]
+
+
+def manifests(files: Path, model: StoredModel) -> list[Path]:
+    """Of the models of its run."""
+    return [path for path in files.rglob("manifest.json") if model.number in path.parts]
 
 
 @pytest.mark.slow

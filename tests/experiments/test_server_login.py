@@ -3,25 +3,22 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from served import Server, serving
-from stored_run import RIDGE, made
+import served
+from served import Server
 
 from alfred.core.errors import ConfigError
 from alfred.core.home import Home
-from alfred.experiments.listing import list_experiments
 from alfred.experiments.login import asked, is_right, login_of
 from alfred.experiments.server import ServerSettings, is_loopback, server_command, warning_of
-from alfred.experiments.store import analyst_from_store, log_run, stored_models
 from alfred.experiments.tracking import tracking
 
-NAME, PASSWORD = "lab", "correct horse/battery"
-LOGIN, QUOTED = f"{NAME}:{PASSWORD}", f"{NAME}:correct%20horse%2Fbattery"
+NAME, PASSWORD = served.LOGIN
+LOGIN = f"{NAME}:{PASSWORD}"
 OPEN = ("/health", "/static-files/", "/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info")
 ROUTES = """
 import json
@@ -45,49 +42,20 @@ def no_login_of_before(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    place = tmp_path_factory.mktemp("server")
-    with serving(place, login=LOGIN, options=["--allow", "lab.local"]) as running:
-        yield running
-
-
-@pytest.mark.slow
-def test_with_the_login_everything_works_and_nothing_shows_it(
-    server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    uri = server.uri.replace("//", f"//{QUOTED}@")
-    here, there = (Home(tmp_path / name, shared_tracking=uri) for name in ("here", "there"))
-    run = made(here)
-    assert log_run(here, run.folder)
-    assert len(stored_models(there)) == 3
-    found = analyst_from_store(f"{run.name}/{RIDGE}/0", there).forecast(run.panel)
-    assert found.equals(analyst_from_store(f"{run.name}/{RIDGE}/0", here).forecast(run.panel))
-    assert list_experiments(there).experiments == list_experiments(here).experiments
-
-    printed = capfd.readouterr()
-    shown = [" ".join(server.commands()), printed.out, printed.err, caplog.text, repr(here)]
-    files = [path for root in (server.log.parent, tmp_path) for path in root.rglob("*") if path.is_file()]
-    assert len(files) > 20
-    for secret in (PASSWORD, "correct%20horse"):
-        assert not any(secret in text for text in shown)
-        assert not [path for path in files if secret.encode() in path.read_bytes()]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("given", ["", "lab:wrong password!@", "other:correct%20horse%2Fbattery@"])
-def test_without_the_login_a_client_is_told_what_to_do(server: Server, tmp_path: Path, given: str) -> None:
+def test_without_the_login_a_client_is_told_what_to_do(tracking_server: Server, tmp_path: Path, given: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        tracking(Home(tmp_path, shared_tracking=server.uri.replace("//", f"//{given}")))
-    place = server.uri.partition("://")[2]
+        tracking(Home(tmp_path, shared_tracking=tracking_server.bare.replace("//", f"//{given}")))
+    place = tracking_server.bare.partition("://")[2]
     refused = "does not take this name and password" if given else "asks for a name and a password"
     assert str(caught.value) == (
-        f"the tracking server {server.uri} {refused}; let ALFRED_TRACKING_URI be http://NAME:PASSWORD@{place}."
+        f"the tracking server {tracking_server.bare} {refused}; let ALFRED_TRACKING_URI be http://NAME:PASSWORD@{place}."
     )
 
 
 @pytest.mark.slow
-def test_no_address_of_the_server_answers_without_the_login(server: Server) -> None:
+def test_no_address_of_the_server_answers_without_the_login(tracking_server: Server) -> None:
     """All that the server's own program says it answers to, and what it does not know either."""
     told = subprocess.run([sys.executable, "-W", "ignore", "-c", ROUTES], capture_output=True, text=True, check=True)
     routes = json.loads(told.stdout.splitlines()[-1])
@@ -101,7 +69,7 @@ def test_no_address_of_the_server_answers_without_the_login(server: Server) -> N
         ("GET", "//health/../version"),
     }
     opened = set()
-    with httpx.Client(base_url=server.uri, timeout=30) as client:
+    with httpx.Client(base_url=tracking_server.bare, timeout=30) as client:
         for method, path in sorted(paths):
             answer = client.request(method, path)
             if answer.status_code != 401:
@@ -123,13 +91,13 @@ def _filled(path: str) -> str:
 
 
 @pytest.mark.slow
-def test_it_answers_under_its_own_names_and_to_its_own_pages_only(server: Server) -> None:
-    port = server.uri.rpartition(":")[2]
+def test_it_answers_under_its_own_names_and_to_its_own_pages_only(tracking_server: Server) -> None:
+    port = tracking_server.bare.rpartition(":")[2]
     asked_for = {"experiment_ids": ["0"]}
 
     def status(host: str, origin: str = "") -> int:
         headers = {"Host": host, **({"Origin": origin} if origin else {})}
-        where = f"{server.uri}/ajax-api/2.0/mlflow/runs/search"
+        where = f"{tracking_server.bare}/ajax-api/2.0/mlflow/runs/search"
         return httpx.post(where, json=asked_for, headers=headers, auth=(NAME, PASSWORD), timeout=30).status_code
 
     own = f"lab.local:{port}"

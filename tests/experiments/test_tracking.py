@@ -1,7 +1,12 @@
 """Tracking data: names are given once, and a password in their address reaches no message."""
 
+import http.server
+import socket
 import threading
+import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ import pytest
 from alfred.core.errors import ConfigError, FetchError
 from alfred.core.home import TRACKING_VARIABLE, Home
 from alfred.core.home import home as home_of_environment
+from alfred.experiments import tracking as trackings
 from alfred.experiments.tracking import Tracking, tracking
 
 PASSWORD = "hunter2%40x"
@@ -103,3 +109,73 @@ def test_importing_the_program_does_not_import_mlflow() -> None:
 
     code = "import alfred.cli.main, alfred.experiments.trials, sys; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@contextmanager
+def answering(status: int, body: bytes, *, endless: bool = False) -> Iterator[int]:
+    """A server on loopback that says the same to everyone; its port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            if not endless:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            with suppress(OSError):
+                self.wfile.write(body)
+                while endless:
+                    self.wfile.write(body)
+                    time.sleep(0.05)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+def test_a_server_that_refuses_is_told_at_once(tmp_path: Path, status: int) -> None:
+    with answering(status, b"<html>no</html>") as port:
+        place = Home(tmp_path, shared_tracking=f"http://me:s3cret-{status}@127.0.0.1:{port}")
+        with pytest.raises(FetchError, match=f"answers with status {status}; look at the name and password") as caught:
+            tracking(place)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_server_that_never_ends_its_answer_is_not_waited_for(tmp_path: Path) -> None:
+    with answering(200, b"OK", endless=True) as port:
+        began = time.monotonic()
+        tracking(Home(tmp_path, shared_tracking=f"http://127.0.0.1:{port}"))
+        assert time.monotonic() - began < 5
+
+
+def test_a_server_that_is_another_program_is_told(tmp_path: Path) -> None:
+    with answering(200, b'{"experiments": "none", "runs": 3}') as port:
+        store = tracking(Home(tmp_path, shared_tracking=f"http://127.0.0.1:{port}"))
+        with pytest.raises(FetchError, match=f"127.0.0.1:{port} cannot be read or written: Failed to parse"):
+            store.names("alfred/")
+
+
+def test_an_address_that_can_be_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="does not answer"):
+        tracking(Home(tmp_path, shared_tracking=f"http://me:s3cret@{'a' * 300}.example:5000"))
+
+
+def test_a_database_that_takes_the_call_and_says_nothing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setattr(trackings, "PATIENCE_S", 2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(FetchError, match=r"cannot be reached \(OperationalError\)") as caught:
+            tracking(Home(tmp_path, shared_tracking=f"postgresql+psycopg://me:s3cret@127.0.0.1:{port}/db"))
+    assert "s3cret" not in str(caught.value)

@@ -1,16 +1,14 @@
 """Two processes and one vault: exactly one opens it, on one disk and on two machines with one tracking server."""
 
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from served import Server
+from vault_opener import opened
 
 from alfred.core.home import Home
 from alfred.experiments.tracking import tracking
@@ -19,39 +17,14 @@ from alfred.experiments.vault import unsealings
 
 pytestmark = pytest.mark.slow
 
-OPENER = """
-import datetime as dt, sys, time
-from pathlib import Path
-from alfred.core.errors import DataError
-from alfred.core.home import home
-from alfred.experiments.tracking import tracking
-from alfred.experiments.trials import Trial, TrialLedger
-from alfred.experiments.vault import Opening, Vault
-
-who, root = sys.argv[1], Path(sys.argv[2])
-place = home()
-ledger = TrialLedger.open(place)
-Path(root, f"ready-{who}").touch()
-while not Path(root, "go").exists():
-    time.sleep(0.001)
-ledger.begin(Trial(f"k{who}", "race", "s", "d", "ridge", "sealed"))
-vault = Vault("race", dt.datetime(2020, 9, 30, 20, tzinfo=dt.UTC))
-opening = Opening(vault, place, f"study-{who}", again="again" in sys.argv)
-try:
-    with opening.taken(f"digest-{who}"):
-        time.sleep(0.2)
-        opening.finish(f"found by {who}", f"run-{who}")
-    print("opened", opening.claim.name)
-except DataError as error:
-    print("refused", error)
-"""
+OPENER = Path(__file__).with_name("vault_opener.py")
 
 
-def race(root: Path, environments: list[dict[str, str]], *words: str) -> list[str]:
+def race(root: Path, family: str, environments: list[dict[str, str]]) -> list[str]:
     root.mkdir()
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", OPENER, str(who), str(root), *words],
+            [sys.executable, str(OPENER), str(who), family, str(root)],
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, stdout=subprocess.PIPE, text=True,
         )
         for who, environment in enumerate(environments)
@@ -65,70 +38,31 @@ def race(root: Path, environments: list[dict[str, str]], *words: str) -> list[st
     return sorted(process.communicate(timeout=200)[0].strip() for process in started)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A tracking server on loopback, with a SQLite file behind it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}",
-        "--artifacts-destination", str(tmp_path / "artifacts"),
-    ]  # fmt: skip
-    # One worker answers in threads; a second would be taken for dead where the machine is busy.
-    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (tmp_path / "server.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, env=quiet, start_new_session=True)
-        try:
-            _wait_for(port, process, tmp_path / "server.log")
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=10)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=60)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + 200
-    while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1):
-                return
-        except OSError:
-            time.sleep(0.2)
-
-
 def test_of_two_processes_one_opens_the_vault_on_a_home_that_was_never_used(tmp_path: Path) -> None:
     place = tmp_path / "home"
-    opened, refused = race(tmp_path / "race", [{"ALFRED_HOME": str(place)}] * 2)
-    assert opened == "opened alfred/unsealed/race/1"
-    assert refused.startswith(("refused the vault of 'race' was opened on", "refused another process is opening"))
+    one, other = race(tmp_path / "race", "race", [{"ALFRED_HOME": str(place)}] * 2)
+    assert one == "opened alfred/unsealed/race/1"
+    assert other.startswith(("refused the vault of 'race' was opened on", "refused another process is opening"))
     home = Home(place)
     (look,) = unsealings(tracking(home), "race")
     assert look.verdict == f"found by {look.digest[-1]}"
     assert TrialLedger.open(home).count("race") == 2
 
 
-def test_of_two_machines_on_one_server_one_opens_the_vault_and_again_is_marked(tmp_path: Path, server: str) -> None:
+def test_of_two_machines_on_one_server_one_opens_the_vault_and_again_is_marked(
+    tmp_path: Path, tracking_server: Server
+) -> None:
+    server = tracking_server.uri
     homes = [
         {"ALFRED_HOME": str(tmp_path / f"machine-{who}"), "ALFRED_TRACKING_URI": server} for who in range(2)
     ]  # fmt: skip
-    opened, refused = race(tmp_path / "first", homes)
-    assert opened == "opened alfred/unsealed/race/1"
-    assert refused.startswith("refused the vault of 'race' was opened on")
-    # The other machine, later, is refused too, and marked for ever if it looks again.
-    third = {"ALFRED_HOME": str(tmp_path / "machine-2"), "ALFRED_TRACKING_URI": server}
-    (late,) = race(tmp_path / "late", [third])
-    assert "found by" in late
-    (again,) = race(tmp_path / "again", [third], "again")
-    assert again == "opened alfred/unsealed/race/2"
-    shared = Home(tmp_path / "machine-3", shared_tracking=server)
-    assert [one.number for one in unsealings(tracking(shared), "race")] == [1, 2]
-    assert TrialLedger.open(shared).count("race") == 2
+    first, second = race(tmp_path / "first", "sealed", homes)
+    assert first == "opened alfred/unsealed/sealed/1"
+    assert second.startswith("refused the vault of 'sealed' was opened on")
+    # Another machine, later, is refused too, and marked for ever if it looks again.
+    third = Home(tmp_path / "machine-2", shared_tracking=server)
+    assert "found by" in opened(third, "sealed", "2")
+    assert opened(third, "sealed", "2", again=True) == "opened alfred/unsealed/sealed/2"
+    assert [one.number for one in unsealings(tracking(third), "sealed")] == [1, 2]
+    assert TrialLedger.open(third).count("sealed") == 3
     assert not (tmp_path / "machine-0" / "tracking" / "mlflow.db").exists()

@@ -1,5 +1,6 @@
 """A study over a whole list of names: two baskets by name, and nobody lost in silence."""
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from alfred.core.home import Home
 from alfred.experiments.market import choose_baskets, read_market
 from alfred.experiments.prepared import prepare
 from alfred.experiments.record import load_record
+from alfred.experiments.remarks import chosen_later
 from alfred.experiments.run import run_study
-from alfred.experiments.study import Study, UniverseSettings, load_study
+from alfred.experiments.study import NamesSettings, Study, UniverseSettings, load_study
 from alfred.lake.store import Lake
 from alfred.lake.synthetic.market import generate
 from alfred.lake.synthetic.settings import SyntheticSettings
+from alfred.lake.tables import table
 from alfred.universe.baskets import split_names
 
 NAMES = st.lists(st.text("ABCDEFGHIJ.-", min_size=1, max_size=6), unique=True, min_size=2, max_size=60)
@@ -75,6 +78,34 @@ def test_one_way_at_a_time() -> None:
 def small_list(**changes: object) -> Study:
     names = {"list": "AAPL,AMD,BAC,BBY,CVX,GE,HD,JNJ,NOPE"}
     return small_study(universe={"names": names}, analysts=[{"name": "ridge"}], **changes)
+
+
+def test_members_of_an_index_are_looked_up_before_the_test_or_it_is_said() -> None:
+    last, first = np.datetime64("2014-12-31"), np.datetime64("2008-03-31")
+
+    def said(**names: object) -> list[str]:
+        return chosen_later(NamesSettings.parse(names, "names"), last, first)
+
+    (text,) = said(list="@sp500,AAPL")
+    assert text.startswith(
+        "Survivorship: the names are the members of @sp500 on 2014-12-31, after the first test quart"
+    )
+    assert text.endswith("Set universe.names.as_of before 2008-03-31.")
+    assert "on 2008-03-31, after" in said(list="@dow", as_of="2008-03-31")[0]
+    assert said(list="@dow", as_of="2008-03-28") == said(list="*") == said(list="AAPL,MSFT") == []
+    assert chosen_later(None, last, first) == []
+
+
+@pytest.mark.slow
+def test_the_run_says_first_that_its_names_were_looked_up_later(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    names = ["AAPL", "AMD", "BAC", "BBY", "CVX", "GE", "HD", "JNJ"]
+    spells = {"index": "dow", "symbol": names, "from": dt.date(2000, 1, 3), "to": None, "source": "constituents"}
+    known = dt.datetime(2000, 1, 3, tzinfo=dt.UTC)
+    Lake(home.lake).write("members", pl.DataFrame({**spells, "known_at": known}, schema=table("members").schema))
+    study = small_study(universe={"names": {"list": "@dow"}}, analysts=[{"name": "ridge"}])
+    warnings = load_record(run_study(study, home)).warnings
+    assert [line for line in warnings if "members of @dow on 2014-12-31, after the first test quarter" in line]
 
 
 @pytest.mark.slow

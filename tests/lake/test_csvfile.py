@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from alfred.core.errors import ConfigError, DataError
 from alfred.lake.contracts import Batch, Request
 from alfred.lake.ingest import Admission, admit, provider
+from alfred.lake.providers import _pricetext
 from alfred.lake.providers._pricetext import bars_of_frame, bars_of_text
 from alfred.lake.store import Lake
 
@@ -291,6 +292,18 @@ def test_a_file_that_is_not_what_its_name_says_stops_nothing(tmp_path: Path) -> 
     batch = fetched(folder)["bars"]
     assert len(batch.rows) == 1
     assert places(batch) == ["B.parquet", "C.csv.gz"]
+
+
+def test_a_packed_file_that_would_fill_the_memory_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pricetext, "LARGEST_BYTES", 10_000)
+    folder = written(tmp_path / "prices", "A.csv", HEADER + "2020-01-02,1,1,1,1,1,1\n")
+    (folder / "B.csv.gz").write_bytes(gzip.compress(b"0" * 10_001))
+    batch = fetched(folder)["bars"]
+    assert len(batch.rows) == 1
+    assert places(batch) == ["B.csv.gz"]
+    assert "it unpacks to more than 10,000 bytes" in batch.rejected[0].text
 
 
 def test_symbols_and_dates_may_be_chosen(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from alfred.core.errors import ConfigError, DataError
 from alfred.lake import store
 from alfred.lake.store import Lake, WriteReport
-from alfred.lake.tables import TABLES, Table
+from alfred.lake.tables import INSTANT, TABLES, Table
 
 UTC = dt.UTC
 
@@ -346,6 +347,37 @@ def test_a_folder_may_be_called_what_people_call_folders(tmp_path: Path, folder:
     assert lake.write("bars", bars("A", [1.0, 3.0])).updated == 1
     assert lake.asof(LATE).bars()["close"].to_list() == [1.0, 3.0]
     assert lake.holds("bars", "test")
+
+
+@pytest.mark.parametrize("folder", ["plain", "a space", "ümläut"])
+def test_records_are_found_again_in_any_folder(tmp_path: Path, folder: str) -> None:
+    lake = Lake(tmp_path / folder)
+
+    def refused(symbol: str, *checks: str) -> pl.DataFrame:
+        rows = pl.DataFrame({"row_key": [f'{{"symbol":"{symbol}","date":"2020-01-0{at}"}}' for at in range(1, 6)]})
+        return rows.join(pl.DataFrame({"check": checks}), how="cross").with_columns(
+            table=pl.lit("bars"), symbol=pl.lit(symbol), source=pl.lit("test"), known_at=pl.lit(LATE, INSTANT)
+        )
+
+    # The second write looks for texts that begin where those of the first end or begin.
+    assert lake.write("quarantine", refused("A", "off-calendar", "price-not-positive")).inserted == 10
+    assert lake.write("quarantine", refused("B", "off-calendar")).inserted == 5
+    assert lake.write("quarantine", refused("B", "off-calendar")).unchanged == 5
+    assert lake.remove("quarantine", refused("B", "off-calendar")) == 5
+    assert len(lake.asof(LATE).quarantine()) == 10
+
+
+def test_a_table_reads_no_files_of_others(tmp_path: Path) -> None:
+    lake, other = Lake(tmp_path / "a space"), tmp_path / "mine.parquet"
+    lake.write("bars", bars("A", [1.0]))
+    bars("SECRET", [1.0]).write_parquet(other)
+    added = {
+        "path": "../../mine.parquet", "partitionValues": {}, "size": other.stat().st_size, "modificationTime": 1,
+        "dataChange": True,
+    }  # fmt: skip
+    (tmp_path / "a space" / "bars" / "_delta_log" / f"{1:020d}.json").write_text(json.dumps({"add": added}))
+    with pytest.raises(DataError, match=r"mine\.parquet, which lies outside it; nothing was read"):
+        lake.asof(LATE).bars()
 
 
 @pytest.mark.parametrize("folder", ["a[1]", "a%20b", "a|b"])

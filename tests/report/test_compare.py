@@ -8,10 +8,9 @@ import polars as pl
 import pytest
 import report_run as made
 
-import chromium
 from alfred.core.errors import ConfigError
 from alfred.experiments.comparison import Comparison, compare_runs, growth
-from alfred.report.compare import comparison_sheet, headline, write_comparison
+from alfred.report.compare import comparison_sheet, headline
 
 
 def two_runs(folder: Path, shift: float = 0.1, dropped: int = 0) -> tuple[Path, Path]:
@@ -90,16 +89,3 @@ def test_nothing_is_paired_without_common_quarters(tmp_path: Path) -> None:
     assert found.differences == ()
     assert "nothing of them is paired" in " ".join(found.cautions)
     assert comparison_sheet(found).headline.startswith("No analyst is common")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [1440, 390])
-def test_the_page_is_whole_in_a_browser(tmp_path: Path, width: int) -> None:
-    program = chromium.required()
-    page = write_comparison(tmp_path / "compared.html", compare_runs(two_runs(tmp_path)))
-    with chromium.browser(program, tmp_path / "profile") as tab:
-        tab.size(width)
-        tab.open(page)
-        assert tab.value("document.documentElement.dataset.plots") == "2"
-        assert tab.value("document.documentElement.scrollWidth") <= width
-        assert tab.problems == []

@@ -8,6 +8,7 @@ import pytest
 import report_run as made
 from explained import folder_of
 from test_compare import two_runs
+from test_language_section import SUMMARY
 from test_manager_section import managed
 from test_waterfall import WATERFALL
 
@@ -16,6 +17,7 @@ from alfred.core.home import Home
 from alfred.experiments.comparison import compare_runs
 from alfred.experiments.explaining import FOLDER
 from alfred.experiments.listing import list_experiments
+from alfred.language.compare import ScorePair
 from alfred.report import write_report
 from alfred.report.compare import write_comparison
 from alfred.report.experiments import experiments_page
@@ -39,14 +41,18 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     listed = home.root / "experiments.html"
     listed.write_text(experiments_page(list_experiments(home).experiments, "rank_ic"), encoding="utf-8")
+    pair = ScorePair("sentiment", 1234, 0.876, 0.9, -0.01, 0.025)
+    digested = replace(SUMMARY, twin="endpoint/1-ab+anonymous-1", scores=(pair,))
+    read = made.write_run(home.root / "read" / "run", replace(made.make_record(), language=digested))
     return {
-        "a report with a manager and an explanation": write_report(first),
-        "an explanation": write_explanation(explained),
-        "a report of next to nothing": write_report(bare),
-        "a comparison": write_comparison(home.root / "compared.html", compare_runs([first, second])),
-        "all experiments": listed,
-        "no experiments": _written(home.root / "none.html", experiments_page(())),
-        "the notes again": write_sheet(home.root / "waterfall.html", sheet(WATERFALL)),
+        "a report with digests, 12 plots": write_report(read),
+        "a report with a manager and an explanation, 18 plots": write_report(first),
+        "an explanation, 3 plots": write_explanation(explained),
+        "a report of next to nothing, 3 plots": write_report(bare),
+        "a comparison, 2 plots": write_comparison(home.root / "compared.html", compare_runs([first, second])),
+        "all experiments, 3 plots": listed,
+        "no experiments, 0 plots": _written(home.root / "none.html", experiments_page(())),
+        "the notes again, 1 plots": write_sheet(home.root / "waterfall.html", sheet(WATERFALL)),
     }
 
 
@@ -73,7 +79,9 @@ def test_no_page_has_faults(tab: chromium.Tab, pages: dict[str, Path], width: in
         tab.requests.clear()
         tab.open(page)
         outside = [address for address in tab.requests if not address.startswith(("file:", "data:", "blob:"))]
-        if wrong := faults(tab) + outside:
+        drawn = tab.value("document.querySelectorAll('.canvas').length")
+        missing = [] if kind.endswith(f" {drawn} plots") else [f"{drawn} plots"]
+        if wrong := faults(tab) + outside + missing:
             found[kind] = wrong
     assert found == {}
 

@@ -8,8 +8,6 @@ import polars as pl
 import pytest
 import report_run as made
 
-import chromium
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "manager"))
 import numpy as np
 from toy import scene_of
@@ -36,7 +34,7 @@ from alfred.manager.run import run_policy
 from alfred.manager.settings import ManagerSettings
 from alfred.manager.tracks import growth, track_of
 from alfred.report.manager import manager_section
-from alfred.report.page import render, write_report
+from alfred.report.page import render
 
 POLICIES = {
     "cash": PolicyDescription("cash", False, False, ""),
@@ -168,21 +166,3 @@ def test_a_ruined_policy_is_named(run: Path) -> None:
     ruined = replace(record, figures=(*record.figures[:3], replace(record.figures[3], ruined=2)))
     (run / FOLDER / FILE).write_text(dump_managed(ruined))
     assert "ruined with 2 seeds" in render(run)
-
-
-@pytest.mark.slow
-def test_the_section_is_whole_in_a_browser(run: Path, tmp_path: Path) -> None:
-    program = chromium.required()
-    managed(run)
-    report = write_report(run)
-    with chromium.browser(program, tmp_path / "profile") as tab:
-        for width in (1440, 390):
-            for scheme in ("light", "dark"):
-                tab.problems.clear()
-                tab.size(width)
-                tab.scheme(scheme)
-                tab.open(report)
-                drawn = f"document.querySelectorAll('#manager .canvas[data-drawn={scheme}]').length"
-                assert tab.value(drawn) == 5
-                assert tab.value("document.documentElement.scrollWidth") <= width
-                assert tab.problems == []

@@ -329,10 +329,10 @@ def test_no_completed_trade_has_no_win_rate(tmp_path: Path) -> None:
             lambda folder: (folder / "run.json").write_text('{"study": "old"}'),
             "cannot be read by this version",
         ),
-        (lambda folder: (folder / "accounts.parquet").unlink(), "holds no accounts.parquet; run the study again."),
+        (lambda folder: (folder / "accounts.parquet").unlink(), "holds no accounts.parquet; delete "),
         (
             lambda folder: made.curves().drop("best").write_parquet(folder / "curves.parquet"),
-            "lacks best; run the study again.",
+            "lacks best; delete ",
         ),
     ],
     ids=["no record", "old record", "no table", "old table"],
@@ -345,6 +345,12 @@ def test_an_unusable_folder_is_refused_in_one_sentence(
     with pytest.raises(DataError, match=re.escape(sentence)):
         write_report(folder)
     assert not (folder / "report.html").exists()
+
+
+def test_a_study_that_is_no_text_spoils_no_report(tmp_path: Path) -> None:
+    folder = made.write_run(tmp_path / "run")
+    (folder / "study.toml").write_bytes(b"name = '\xff\xfe'")
+    assert "name = &#39;\ufffd" in render(folder)
 
 
 def test_the_record_survives_its_file(tmp_path: Path) -> None:

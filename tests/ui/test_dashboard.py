@@ -3,10 +3,12 @@
 import contextlib
 import json
 import socket
+import sys
 import threading
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,13 @@ from alfred.experiments.study import Study
 from alfred.manager.recommendation import Expectation, Recommendation
 from alfred.ui.app import make_app
 from alfred.ui.jobs import DONE, LOST, STOPPED, Jobs, read_job
+from alfred.ui.pages import run_table
+from page_faults import faults
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+import report_run as made
+
+REFUSED = "Failed to load resource: the server responded with a status of 404 (Not Found)"
 STUDY = """
 name = "small"
 seeds = [0]
@@ -87,6 +95,29 @@ def test_the_ledger_of_recommendations_is_listed_with_its_state(client: TestClie
     assert "Entry 1: it was altered: its content does not give its hash." in client.get("/recommendations").text
 
 
+def test_runs_and_trials_are_listed_the_latest_first(home: Home) -> None:
+    for name, made_at in (("older", "2026-01-02"), ("newest", "2026-01-03"), ("oldest", "2026-01-01")):
+        told = replace(made.make_record(), study=name, created_at=f"{made_at}T08:00:00+00:00")
+        made.write_run(home.runs / name, told)
+    table, unreadable = run_table(home)
+    assert [row[0].text for row in table.rows] == ["newest", "older", "oldest"]
+    assert [row[1].text for row in table.rows] == [f"2026-01-0{day} 08:00" for day in (3, 2, 1)]
+    assert unreadable == ()
+
+
+def test_a_page_that_is_not_there_is_a_page(client: TestClient) -> None:
+    answer = client.get("/nowhere")
+    assert answer.status_code == 404
+    assert "There is no page /nowhere here." in answer.text
+    assert client.get("/jobs").status_code == 405
+
+
+def test_a_report_leads_back_to_the_dashboard(client: TestClient, home: Home) -> None:
+    made.write_run(home.runs / "one")
+    assert 'class="brand" href="/"' in client.get("/runs/one/report.html").text
+    assert 'class="brand" href="#verdict"' in (home.runs / "one" / "report.html").read_text(encoding="utf-8")
+
+
 def test_other_hosts_are_not_answered(client: TestClient) -> None:
     """A name of the web that points here would let its pages read ours."""
     assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
@@ -99,9 +130,46 @@ def test_orders_of_other_pages_are_not_taken(client: TestClient, home: Home) -> 
     assert Jobs(home).names() == ()
 
 
+def test_a_report_of_someone_else_is_shown_as_a_page_of_nowhere(client: TestClient, home: Home) -> None:
+    """Its script can then neither read the dashboard nor start runs, which takes the dashboard's own origin."""
+    folder = home.runs / "sent-to-me"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    (folder / "report.html").write_text("<script>fetch('/jobs', {method: 'POST'})</script>")
+    answer = client.get("/runs/sent-to-me/report.html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "sandbox" in policy
+    assert "allow-same-origin" not in policy
+    assert client.post("/jobs", data={"study": STUDY}, headers={"Origin": "null"}).status_code == 400
+
+
+def test_a_report_that_links_out_of_its_run_is_not_shown(client: TestClient, home: Home, tmp_path: Path) -> None:
+    folder, secret = home.runs / "sent-to-me", tmp_path / "secret"
+    folder.mkdir(parents=True)
+    secret.write_text("my password")
+    (folder / "run.json").write_text("{}")
+    (folder / "report.html").symlink_to(secret)
+    answer = client.get("/runs/sent-to-me/report.html")
+    assert answer.status_code == 404
+    assert "report.html of sent-to-me is a link out of the run&#39;s folder" in answer.text
+    assert "my password" not in answer.text
+
+
+@pytest.mark.parametrize("address", ["/", "/new", "/jobs/none", "/nowhere"])
+def test_no_other_page_may_frame_the_dashboard(client: TestClient, address: str) -> None:
+    answer = client.get(address)
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 @pytest.mark.parametrize(
     ("study", "words"),
-    [("name = ", "cannot be read as TOML"), ("nonsense = 1", "unknown setting"), ("", "is required but absent")],
+    [
+        ("name = ", "cannot be read as TOML"),
+        ("a = " + "[" * 9_999, "cannot be read as TOML"),
+        ("nonsense = 1", "unknown setting"),
+        ("", "is required but absent"),
+    ],
 )
 def test_a_wrong_study_is_refused_at_once(client: TestClient, home: Home, study: str, words: str) -> None:
     answer = client.post("/jobs", data={"study": study})
@@ -143,6 +211,9 @@ def test_progress_is_read_line_by_line(tmp_path: Path) -> None:
     assert (job.tasks[0].done, job.tasks[0].total, job.tasks[0].finished) == (2, 3, False)
     assert job.lines == ("data",)
     assert read_job("one", tmp_path, alive=False, known=True).outcome == LOST
+    # A full disk cut a line, and another followed when there was room again.
+    (tmp_path / "progress.jsonl").write_text(f"{text}{{'kin\n[]\n{json.dumps(events[0])}\n", encoding="utf-8")
+    assert read_job("one", tmp_path, alive=True, known=True).lines == ("data", "data")
 
 
 def _until_over(jobs: Jobs, name: str) -> str:
@@ -185,6 +256,48 @@ def served(home: Home) -> Iterator[int]:
                 process.wait(timeout=60)
 
 
+def _faults(tab: chromium.Tab, site: str, pages: list[str]) -> dict[str, list[str]]:
+    """What is wrong with which page, on a laptop and on a phone, in light and dark."""
+    found = {}
+    for width in (1440, 390):
+        tab.size(width)
+        for scheme in ("light", "dark"):
+            tab.scheme(scheme)
+            for page in pages:
+                tab.problems.clear()
+                tab.go(site + page)
+                wrong = [one for one in faults(tab) if not (page == "/nowhere" and "status of 404" in one)]
+                if wrong:
+                    found[f"{page} at {width} in {scheme}"] = wrong
+    return found
+
+
+@pytest.mark.slow
+def test_an_empty_home_looks_well(home: Home, tmp_path: Path) -> None:
+    program = chromium.required()
+    with served(home) as port, chromium.browser(program, tmp_path / "profile") as tab:
+        site = f"http://127.0.0.1:{port}"
+        assert _faults(tab, site, ["/", "/lake", "/recommendations", "/trials", "/compare"]) == {
+            f"/compare at {width} in {scheme}": ["console: " + REFUSED]
+            for width in (1440, 390)
+            for scheme in ("light", "dark")
+        }
+
+
+@pytest.mark.slow
+def test_a_refused_study_keeps_its_text(home: Home, tmp_path: Path) -> None:
+    program = chromium.required()
+    with served(home) as port, chromium.browser(program, tmp_path / "profile") as tab:
+        tab.size(390)
+        tab.go(f"http://127.0.0.1:{port}/new")
+        tab.value("document.getElementById('text').value = 'name = 1 # mine'")
+        tab.value("document.querySelector('form[action=\"/jobs\"]').submit()")
+        tab.until("location.pathname === '/jobs' && document.documentElement?.dataset.plots !== undefined")
+        assert tab.value("document.getElementById('text').value") == "name = 1 # mine"
+        assert tab.value("document.querySelector('[role=alert]').innerText").startswith("This was not started")
+        assert [one for one in faults(tab) if "status of 400" not in one] == []
+
+
 @pytest.mark.slow
 def test_a_run_started_in_the_browser_ends_in_its_report(home: Home, tmp_path: Path) -> None:
     program = chromium.required()
@@ -205,12 +318,9 @@ def test_a_run_started_in_the_browser_ends_in_its_report(home: Home, tmp_path: P
         tab.value("document.querySelectorAll('input[name=run]').forEach(one => { one.checked = true; })")
         tab.value("document.querySelector('form[action=\"/compare\"]').submit()")
         tab.until("location.pathname === '/compare' && document.documentElement?.dataset.plots === '2'")
-        for page in ("/", "/lake", "/recommendations", "/trials", "/trials/small", "/new"):
-            for width in (1440, 390):
-                tab.size(width)
-                tab.go(site + page)
-                assert tab.value("document.documentElement.scrollWidth") <= width, page
+        pages = ["/", "/lake", "/recommendations", "/trials", "/trials/small", "/new", f"/jobs/{Jobs(home).names()[0]}"]
         assert tab.problems == []
+        assert _faults(tab, site, [*pages, "/nowhere"]) == {}
         assert [request for request in tab.requests if not request.startswith((site, "data:", "blob:"))] == []
     (name,) = Jobs(home).names()
     assert Jobs(home).find(name).outcome == DONE

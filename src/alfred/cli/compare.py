@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import out
@@ -40,14 +41,14 @@ def compare(
         table = Table(box=None)
         for heading in ("analyst", "run", "measure"):
             table.add_column(heading, no_wrap=True)
-        for heading in ("quarters", found.runs[0].name, "this run", "difference, 95% interval"):
+        for heading in ("quarters", escape(found.runs[0].name), "this run", "difference, 95% interval"):
             table.add_column(heading, justify="right", no_wrap=True)
         for one in found.differences:
             name, style = title_and_style(one.measure)
             span = style.difference().span(one.interval)
             gap = style.difference().text(one.difference) + (f" ({span})" if span else "")
             values = (style.text(one.first), style.text(one.other))
-            table.add_row(one.analyst, one.run, name.lower(), str(one.quarters), *values, gap)
+            table.add_row(escape(one.analyst), escape(one.run), name.lower(), str(one.quarters), *values, gap)
         out.print(table)
     out.print(headline(found), style="bold", markup=False, soft_wrap=True)
     target = page or home().runs / f"compared-{'-'.join(run.record.digest[:6] for run in found.runs)}.html"

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import Bars, out
+from alfred.core.errors import ConfigError
 from alfred.core.home import Home, home
 
 if TYPE_CHECKING:
@@ -79,7 +80,10 @@ def fetch(
 
     here = home()
     lake = Lake(here.lake)
-    request = Request(symbols_of(symbols, lake), _day(since), _day(until), path)
+    first, last = _day(since), _day(until)
+    if first is not None and last is not None and first > last:
+        raise ConfigError(f"--since {first} lies after --until {last}; the range is empty.")
+    request = Request(symbols_of(symbols, lake), first, last, path)
     with Bars() as progress:
         report: FetchReport = run(
             lake,
@@ -127,7 +131,8 @@ def status(
     held = held.filter(pl.col("symbol") == symbol) if symbol else held
     if held.is_empty():
         what = f"nothing of {symbol}" if symbol else "nothing yet"
-        out.print(f"The lake at {lake.root} holds {what}; bring data in with `alfred data fetch`.", soft_wrap=True)
+        told = f"The lake at {lake.root} holds {what}; bring data in with `alfred data fetch`."
+        out.print(told, markup=False, soft_wrap=True)
         return
     table = Table(box=None)
     for column in ("table", "source"):
@@ -137,7 +142,7 @@ def status(
     for row in held.iter_rows(named=True):
         symbols = "-" if row["symbols"] is None else f"{row['symbols']:,}"
         days = (str(row[day]) if row[day] else "-" for day in ("first", "last"))
-        table.add_row(row["table"], row["source"], symbols, f"{row['rows']:,}", *days)
+        table.add_row(row["table"], escape(row["source"]), symbols, f"{row['rows']:,}", *days)
     out.print(table)
 
 
@@ -153,7 +158,9 @@ def check(
     """
     import polars as pl
 
+    from alfred.core.settings import suggestion
     from alfred.lake.ingest import check_lake
+    from alfred.lake.quality import all_checks
     from alfred.lake.store import Lake
 
     here = home()
@@ -166,7 +173,11 @@ def check(
     stored = stored.with_columns(pl.lit("bars").alias("table"), pl.lit("{}").alias("row_key")).select(columns)
     # What was warned of when it came is found again in the stored bars; it is one finding.
     stored = stored.join(warned, on=["check", "table", "symbol", "date"], how="anti", nulls_equal=True)
-    for title, found in (("In quarantine", refused), ("Warnings", pl.concat([warned, stored]))):
+    warned = pl.concat([warned, stored])
+    known = {"unreadable"} | {one.name for one in all_checks()} | {*refused["check"], *warned["check"]}
+    if name and name not in known:
+        raise ConfigError(f"there is no check {name!r}; {suggestion(name, known)}")
+    for title, found in (("In quarantine", refused), ("Warnings", warned)):
         kept = found.filter(pl.col("check") == name) if name else found
         kept = kept.filter(pl.col("symbol") == symbol) if symbol else kept
         _findings(title, kept, examples)
@@ -237,7 +248,7 @@ def _findings(title: str, found: "pl.DataFrame", examples: int) -> None:
     counts = found.group_by("check").len().sort("len", "check", descending=[True, False])
     for check, count in counts.iter_rows():
         of_check = found.filter(pl.col("check") == check).sort("symbol", "date", nulls_last=True)
-        out.print(f"  {check}: {count:,} rows of {of_check['symbol'].n_unique():,} symbols")
+        out.print(f"  {escape(check)}: {count:,} rows of {of_check['symbol'].n_unique():,} symbols")
         shown = of_check if of_check["symbol"].null_count() else of_check.unique("symbol", maintain_order=True)
         for row in shown.head(examples).iter_rows(named=True):
             place = json.loads(row["row_key"]).get("where")

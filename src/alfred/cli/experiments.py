@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alfred.cli.screen import WIDTH_OF_A_FILE, err, out
+from alfred.cli.screen import WIDTH_OF_A_FILE, Screen, err, out
 from alfred.core.home import home
-from alfred.core.storage import write_whole
+from alfred.core.storage import cell, write_whole
 from alfred.evaluation.protocols import SAME_YEARS
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def experiments(
         for line in _markdown(rows, wanted):
             out.print(line, markup=False, soft_wrap=True)
         return
-    Console(highlight=False, width=max(out.width, WIDTH_OF_A_FILE)).print(_table(rows))
+    Screen(highlight=False, emoji=False, width=max(out.width, WIDTH_OF_A_FILE)).print(_table(rows))
     forecasters = sum(one.model != "naive" for one in rows)
     if forecasters > 1:
         err.print(
@@ -170,5 +169,8 @@ def _cell(value: str | float | None) -> str:
 def _write(rows: "Sequence[Experiment]", path: Path) -> None:
     import polars as pl
 
-    table = pl.DataFrame([one.cells() for one in rows], infer_schema_length=None)
+    plain = [
+        {name: cell(value) if isinstance(value, str) else value for name, value in one.cells().items()} for one in rows
+    ]
+    table = pl.DataFrame(plain, infer_schema_length=None)
     write_whole(path, table.write_csv())

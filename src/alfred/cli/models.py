@@ -11,7 +11,7 @@ from rich.table import Table
 from alfred.cli.screen import err, out
 from alfred.cli.studies import Overrides
 from alfred.core.home import home
-from alfred.core.storage import write_whole
+from alfred.core.storage import cell, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +156,8 @@ def forecast(
 
     alfred models forecast champion --symbols AAPL,KO
     """
+    import polars as pl
+
     from alfred.experiments.next_quarter import next_quarter
     from alfred.experiments.store import analyst_from_store
 
@@ -169,7 +171,8 @@ def forecast(
             soft_wrap=True,
         )
     if csv is not None:
-        write_whole(csv, rows.write_csv())
+        named = rows.with_columns(pl.Series("symbol", [cell(symbol) for symbol in rows["symbol"]], pl.String))
+        write_whole(csv, named.write_csv())
         err.print(f"Wrote {csv}.", markup=False, soft_wrap=True)
     about = stored.about
     ahead = f"{about.label} {about.horizon_quarters} quarter(s) after {rows['as_of'][0]}"

@@ -12,7 +12,7 @@ from rich.table import Table
 from alfred.cli.screen import Bars, err, out
 from alfred.core.contracts import DIRECTION, MAGNITUDE, TOTAL
 from alfred.core.home import home
-from alfred.core.storage import write_whole
+from alfred.core.storage import cell, write_whole
 
 if TYPE_CHECKING:
     from alfred.experiments.recommendations import Entry, Ledger
@@ -273,7 +273,7 @@ def _csv(told: "Recommendation") -> str:
     rows.writerow(("symbol", "price", "held", "order", "shares", "weight", "mean", "lower", "upper", "prob_up"))
     for line in told.lines:
         numbers = (line.price, line.held, line.order, line.shares, line.weight)
-        rows.writerow((line.symbol, *numbers, line.mean, line.lower, line.upper, line.prob_up))
+        rows.writerow((cell(line.symbol), *numbers, line.mean, line.lower, line.upper, line.prob_up))
     rows.writerow(("cash", 1.0, told.cash_before_usd, told.cash_usd - told.cash_before_usd, told.cash_usd,
                    told.cash_usd / (told.worth_usd - told.cost_usd), None, None, None, None))  # fmt: skip
     return text.getvalue()

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from alfred.cli.screen import err, out
@@ -65,21 +66,28 @@ def scan(
     table.add_column("name")
     table.add_column("mean absolute correlation with those above", justify="right")
     for name, likeness in zip(chosen.symbols, chosen.correlation, strict=True):
-        table.add_row(name, "start" if name == start else f"{likeness:.3f}")
+        table.add_row(escape(name), "start" if name == start else f"{likeness:.3f}")
     out.print(table)
-    out.print(repr(list(chosen.symbols)), soft_wrap=True)
+    out.print(repr(list(chosen.symbols)), markup=False, soft_wrap=True)
     err.print(f"[dim]known on {bars.dates[-1]}, {len(bars.dates):,} sessions, {len(bars.symbols)} names[/]")
     if chosen.too_short:
-        err.print(f"Left out for want of history: {', '.join(chosen.too_short)}.")
+        err.print(f"Left out for want of history: {', '.join(chosen.too_short)}.", markup=False)
     if chosen.caution:
         err.print(f"[yellow]{chosen.caution}[/]")
+    if save is not None and not as_of:
+        err.print(
+            f"[yellow]Chosen with all prices to {bars.dates[-1]}, by who was still traded then. A study that tests "
+            "earlier quarters with these names knows their future, and the file does not tell; say --as-of before its "
+            "test.[/]",
+            soft_wrap=True,
+        )
     if save is not None:
         baskets = Baskets(chosen.symbols)
         if save.exists():
             baskets = Baskets(load_baskets(save).training, chosen.symbols)
             check_baskets(baskets.training, baskets.evaluation, DEFAULT_PROTOCOL)
         baskets.save(save)
-        err.print(f"Saved as {'evaluation' if baskets.evaluation else 'training'} basket in {save}.")
+        err.print(f"Saved as {'evaluation' if baskets.evaluation else 'training'} basket in {save}.", markup=False)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -2,15 +2,27 @@
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 WIDTH_OF_A_FILE = 120
-out = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
-err = Console(stderr=True, highlight=False)
+CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+class Screen(Console):
+    """A console on which a name out of someone's file cannot move the cursor, colour the rest, or become a picture."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Text of a string, its control characters replaced."""
+        return super().render_str(text.translate(CONTROLS), **how)
+
+
+out = Screen(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
+err = Screen(stderr=True, highlight=False, emoji=False)
 
 
 class Bars:

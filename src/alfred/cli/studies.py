@@ -150,7 +150,7 @@ def tell_analysts(record: "RunRecord") -> None:
     for card in record.scorecards:
         ic, accuracy = card.figure("rank_ic"), card.figure("accuracy")
         table.add_row(
-            card.analyst,
+            escape(card.analyst),
             figure_text(ic.value, ic.over_quarters, "{:.3f}"),
             figure_text(accuracy.value, accuracy.over_quarters, "{:.1%}"),
             f"{card.rise_share:.1%}",

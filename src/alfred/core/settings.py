@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError
 
+LONGEST_SHOWN = 300
+"""Letters of a wrong value that an error shows."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 """Of draws: a number that every library that draws can take."""
 
@@ -61,7 +63,9 @@ def _sentences(model: type[BaseModel], error: ValidationError) -> list[str]:
             text = problem["msg"].removeprefix("Value error, ").rstrip(".")
             sentences.append(f"{place}: {text}" if place else text)
         else:
-            sentences.append(f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}")
+            got = repr(problem["input"])
+            got = got if len(got) <= LONGEST_SHOWN else f"{got[:LONGEST_SHOWN]}..."
+            sentences.append(f"{place}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {got}")
     return sentences
 
 

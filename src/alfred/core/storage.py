@@ -20,6 +20,11 @@ FULL = {
 """What libraries say where there is no more room: on the disk, in a user's share of it, or in any one file."""
 
 
+def cell(text: str) -> str:
+    """A text for a CSV file: one that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
 @contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
     """Yield a scratch folder that becomes `target` when the block ends without an error.

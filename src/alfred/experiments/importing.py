@@ -81,6 +81,8 @@ class _Onto:
 
 
 def _take_up(found: Found, onto: _Onto) -> Imported:
+    if found.refused:
+        raise DataError(found.refused)
     source, study, walk, store = onto.source, onto.study, onto.walk, onto.store
     described = Described.parse(found.metadata, f"metadata of {found.name}")
     spec = described.spec()

@@ -95,13 +95,14 @@ def manage(folder: Path, home: Home, settings: ManagerSettings, progress: Progre
     seen = digest_of_scene(scene)
     digest = digest_of(seen, settings.model_dump(mode="json"), code_digest())
     before = load_managed_or_none(folder)
-    if before is not None and before.digest == digest:
-        progress.say("this run was managed before, with the same settings, data and code")
-        return before
     managing = Managing(scene, settings, Stages(home.stages), progress)
     ledger = TrialLedger.open(home)
-    policies = by_simplicity(managing.policies)
-    trials = counting.begin(ledger, trials_of_policies(source, settings, policies, seen, digest))
+    trials = trials_of_policies(source, settings, by_simplicity(managing.policies), seen, digest)
+    counted = all(ledger.has_finished(trial) for trial in trials)  # another ledger, or a killed command, has them not
+    if before is not None and before.digest == digest and counted:
+        progress.say("this run was managed before, with the same settings, data and code")
+        return before
+    trials = counting.begin(ledger, trials)
     with on_trial(ledger, trials):
         judged = _tracks(managing, source.study.evaluation)
         record = _judge(managing, judged, source, folder, digest)

@@ -12,10 +12,11 @@ refuses everything else; names, shapes and values are then checked against the n
 import io
 import pickle
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -26,8 +27,13 @@ from alfred.analysts import AnalystSpec, describe
 from alfred.core.errors import ConfigError, DataError, FetchError
 from alfred.core.settings import Settings
 
+if TYPE_CHECKING:
+    from gridfs import GridOut
+
 URI_VARIABLE = "ALFRED_MONGODB_URI"
 PATIENCE_MS = 10_000
+LARGEST_BYTES = 4 * 2**30
+"""A file beyond this is not fetched: ten times the weights of the largest preset, with what an optimiser adds."""
 
 
 class Described(Settings):
@@ -75,12 +81,14 @@ class Found:
         name, number: its name and MongoDB's identifier of it.
         metadata: what is said about it.
         content: its bytes.
+        refused: why it was not fetched, in a sentence; empty where it was.
     """
 
     name: str
     number: str
     metadata: dict[str, Any]
     content: bytes
+    refused: str = ""
 
 
 def read_gridfs(uri: str) -> Iterator[Found]:
@@ -103,7 +111,20 @@ def read_gridfs(uri: str) -> Iterator[Found]:
     with _told_without(place), MongoClient(uri, **patience) as client:
         bucket = gridfs.GridFSBucket(client[database])
         for one in bucket.find({}, sort=[("filename", 1), ("uploadDate", 1)]):
-            yield Found(str(one.filename), str(one._id), dict(one.metadata or {}), one.read())
+            yield _fetched(one)
+
+
+def _fetched(one: "GridOut") -> Found:
+    """A file with its bytes, unless its description or its parts are not what GridFS keeps."""
+    from gridfs.errors import CorruptGridFile
+
+    name, number = str(one.filename), str(one._id)
+    try:
+        if one.length > LARGEST_BYTES:
+            return Found(name, number, {}, b"", f"{name} holds {one.length:,} bytes, more than {LARGEST_BYTES:,}.")
+        return Found(name, number, dict(one.metadata or {}), one.read(one.length))
+    except (CorruptGridFile, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return Found(name, number, {}, b"", f"{name} is no whole file of GridFS ({type(error).__name__}).")
 
 
 def place_of(uri: str) -> tuple[str, str]:
@@ -142,6 +163,7 @@ def weights_of(content: bytes, name: str) -> dict[str, NDArray[Any]]:
     """
     import torch
 
+    _require_plain(content, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it wonders about files that it refuses a moment later
@@ -152,12 +174,29 @@ def weights_of(content: bytes, name: str) -> dict[str, NDArray[Any]]:
         raise DataError(f"{name} holds no state dictionary that torch can read ({type(error).__name__}).") from error
     if not isinstance(state, dict) or not state:
         raise DataError(f"{name} holds no state dictionary, but {type(state).__name__}.")
-    found = {}
+    found, size = {}, 0
     for key, tensor in state.items():
         if not isinstance(key, str) or not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
             raise DataError(f"{name} holds {str(key)[:40]!r}, which is no tensor of numbers with a name.")
+        # A tensor may claim more numbers than the file holds: one repeated, or none at all.
+        size += tensor.numel() * tensor.element_size()
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or size > len(content):
+            raise DataError(f"{name} holds {key[:40]!r}, whose numbers are not all in the file.")
         found[key] = tensor.detach().to(torch.float32).numpy().astype(np.float32)
     return found
+
+
+def _require_plain(content: bytes, name: str) -> None:
+    """Refuse what unpacks to more than it is; torch itself compresses nothing."""
+    archive = io.BytesIO(content)
+    if not zipfile.is_zipfile(archive):
+        return
+    try:
+        parts = zipfile.ZipFile(archive).infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise DataError(f"{name} holds no state dictionary that torch can read ({type(error).__name__}).") from error
+    if sum(part.file_size for part in parts) > len(content):
+        raise DataError(f"{name} is refused: it is compressed, which weights saved by torch are not.")
 
 
 @contextmanager

@@ -138,6 +138,7 @@ def known_until(source: Source, date: np.datetime64) -> Source:
         source,
         bars=Bars(bars.dates[:stop], bars.symbols, bars.close[:stop], bars.total[:stop]),
         index=source.index[:stop],
+        index_known=source.index_known[:stop],
         conditions=source.conditions.until(stop),
         series=source.series.filter(pl.col("known_at") <= instant),
         quarters=source.quarters[:quarters],

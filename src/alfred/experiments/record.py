@@ -32,6 +32,14 @@ from alfred.experiments.sectors import SectorSummary
 from alfred.language.compare import ScorePair
 
 FRAMES = ("forecasts", "quarters", "curves", "accounts", "ledger")
+_KEYS = {
+    "forecasts": ("fold", "analyst", "seed", "symbol", "as_of", "target", "mean"),
+    "quarters": ("analyst", "as_of", "rank_ic"),
+    "curves": ("analyst", "seed", "fold", "epoch"),
+    "accounts": ("portfolio", "date", "value"),
+    "ledger": ("portfolio", "date", "action", "symbol"),
+}
+"""Columns without which a table is none of ours, whatever its name."""
 
 
 @dataclass(frozen=True)
@@ -325,19 +333,26 @@ def load_record(folder: Path) -> RunRecord:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path} cannot be read by this version of Alfred ({place}: {first['msg']}).") from error
+        raise DataError(
+            f"{path} cannot be read by this version of Alfred ({place or 'the file'}: {first['msg']}); move {folder} "
+            "away and run its study again."
+        ) from error
 
 
 def load_frame(folder: Path, name: str) -> pl.DataFrame:
     """One of the run's tables, named as in this module's docstring.
 
     Raises:
-        DataError: the run has no such table.
+        DataError: the run has no such table, or it is damaged or lacks columns.
     """
     path = folder / f"{name}.parquet"
     if not path.is_file():
-        raise DataError(f"{folder} holds no {name}.parquet; run the study again.")
+        raise DataError(f"{folder} holds no {name}.parquet; delete {folder} and run the study again.")
     try:
-        return pl.read_parquet(path, glob=False)
+        frame = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is damaged ({error}); delete {folder} and run the study again.") from error
+    absent = [column for column in _KEYS.get(name, ()) if column not in frame.columns]
+    if absent:
+        raise DataError(f"{path} lacks {', '.join(absent)}; delete {folder} and run the study again.")
+    return frame

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from alfred.core.calendar import day
 from alfred.evaluation.protocols import SAME_YEARS
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios
-from alfred.experiments.study import entry_name
+from alfred.experiments.study import NamesSettings, entry_name
 from alfred.experiments.walkforward import WalkForward
+from alfred.lake.symbols import INDEXES
 from alfred.panel.catalogue import catalogue
 from alfred.panel.labels import STOPPED_PRICES
 from alfred.universe.baskets import Baskets
@@ -19,8 +21,10 @@ SIZE_COLUMNS = ("market_cap", "dollar_volume", "illiquidity")
 """Columns that tell how large a company was."""
 
 
-def warnings_of(market: Market, baskets: Baskets, walk: WalkForward, portfolios: Portfolios) -> tuple[str, ...]:
-    """What a reader must know before any figure."""
+def warnings_of(
+    market: Market, baskets: Baskets, walk: WalkForward, portfolios: Portfolios, names: NamesSettings | None = None
+) -> tuple[str, ...]:
+    """What a reader must know before any figure; `names` is the study's wish for a whole list, where it has one."""
     found = []
     if walk.protocol in SAME_YEARS:
         found.append(
@@ -29,6 +33,8 @@ def warnings_of(market: Market, baskets: Baskets, walk: WalkForward, portfolios:
         )
     if market.description.survivors_only:
         found.append(survivorship(walk.panel.features))
+    first = walk.panel.dates[walk.folds[0].test[0]]
+    found += chosen_later(names, day(str(market.bars["date"].max())), first)
     levels = [name for name in walk.panel.features if catalogue()[name].is_level]
     if levels and not market.levels_usable:
         found.append(
@@ -87,6 +93,28 @@ def _names_lost(walk: WalkForward, lost: Sequence[str]) -> list[str]:
                 "They are kept, with these columns marked as missing; panel.required leaves such rows out."
             )
     return found
+
+
+def chosen_later(names: NamesSettings | None, last: np.datetime64, first: np.datetime64) -> list[str]:
+    """The warning over an index's members that were looked up after the test had begun.
+
+    Args:
+        names: the study's list, None where it has none.
+        last: last session of the data, on which membership is looked up where the list names no day.
+        first: first decision date that is tested.
+    """
+    if names is None:
+        return []
+    on = last if names.as_of is None else day(names.as_of)
+    indexes = [part.strip() for part in names.list.split(",") if part.strip().removeprefix("@").lower() in INDEXES]
+    if not indexes or on < first:
+        return []
+    text = (
+        f"Survivorship: the names are the members of {' and '.join(indexes)} on {on}, after the first test quarter of "
+        f"{first}. Whoever was a member by then had not failed, and had mostly grown; no investor could choose so. Set "
+        f"universe.names.as_of before {first}."
+    )
+    return [text]
 
 
 def survivorship(columns: Sequence[str]) -> str:

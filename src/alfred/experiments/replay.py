@@ -1,18 +1,25 @@
 """The notes' backtests on the forecasts of a finished run."""
 
 import datetime as dt
+import functools
 from pathlib import Path
 
-from alfred.backtest.contracts import AccountStatistics
+import polars as pl
+
+from alfred.backtest.contracts import Account, AccountStatistics
 from alfred.backtest.ledger import average_hold_pct, format_basket_hold, format_ledger, format_trade_analysis
 from alfred.backtest.run import backtest, benchmarks
-from alfred.core.errors import ConfigError
+from alfred.core.digest import code_digest, digest_of
+from alfred.core.errors import ConfigError, DataError
 from alfred.core.home import Home
+from alfred.evaluation.protocols import SEALED
 from alfred.experiments.conditions import reality_of, sessions_before
+from alfred.experiments.counting import quarterly_returns
 from alfred.experiments.market import Market, read_market
 from alfred.experiments.portfolios import account_bars, readings_of, why_not_traded
 from alfred.experiments.record import RunRecord, load_frame, load_record
 from alfred.experiments.study import Study
+from alfred.experiments.trials import Trial, TrialLedger, on_trial
 from alfred.lake.store import Lake
 
 
@@ -20,6 +27,8 @@ def replay(
     home: Home, folder: Path, strategy: str, *, ticker: str = "", analyst: str = "", with_ledger: bool = True
 ) -> list[str]:
     """Trade a run's forecasts by one strategy, at the run's costs and on the table versions that it read.
+
+    A strategy that the run did not trade by, or one name alone, is another try, and counts as a trial of its family.
 
     Args:
         home: whose lake holds the prices.
@@ -34,6 +43,8 @@ def replay(
 
     Raises:
         ConfigError: the run has no such analyst or ticker, or the strategy needs another kind of forecast.
+        DataError: the run looked into a vault, and did not trade so itself.
+        FetchError: the trial cannot be counted, because the tracking data cannot be reached.
     """
     record = load_record(folder)
     study = Study.parse(record.settings, f"{folder.name}/run.json")
@@ -52,7 +63,17 @@ def replay(
     bars, index = account_bars(market, readings.symbols, forecasts, lag, before=before)
     decisions = forecasts["as_of"].unique().sort().to_numpy().astype("datetime64[D]")
     real = reality_of(settings, market, bars, decisions, study.panel.labels)
-    done = backtest(bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=real)
+    trade = functools.partial(
+        backtest, bars, readings, strategy, settings.costs, settings.execution, seed=seed, reality=real
+    )
+    if not ticker and strategy in settings.strategies:
+        done = trade()
+    else:
+        ledger = TrialLedger.open(home)
+        trial = ledger.begin(_trial(record, study, analyst, strategy, ticker))
+        with on_trial(ledger, [trial]):
+            done = trade()
+        _finish(ledger, trial, strategy, done.account)
     others = benchmarks(bars, index, readings.dates, settings.costs, settings.execution, seed=seed, reality=real)
     lines = [f"{strategy} on {', '.join(readings.symbols)}, forecasts of {analyst}; {record.execution}", ""]
     if with_ledger:
@@ -61,6 +82,35 @@ def replay(
     lines += [format_trade_analysis(done.trades), "", format_basket_hold(average_hold_pct(bars, start)), ""]
     lines += ["--- Account, net of costs ---", _line(strategy, done.statistics)]
     return lines + [_line(name, statistics) for name, (_, statistics) in others.items()]
+
+
+def _trial(record: RunRecord, study: Study, analyst: str, strategy: str, ticker: str) -> Trial:
+    """What is tried beyond the run's own accounts.
+
+    Raises:
+        DataError: the run looked into a vault.
+    """
+    if record.protocol == SEALED:
+        raise DataError(
+            f"the run of {record.study} looked into a vault, whose quarters are for one look alone; it trades by "
+            f"{', '.join(study.backtest.strategies)} on the whole basket, and by nothing else."
+        )
+    return Trial(
+        key=digest_of("replay", record.digest, analyst, strategy, ticker, code_digest()),
+        family=study.counted_as,
+        study=study.name,
+        digest=record.digest,
+        analyst=f"{analyst} by {strategy}{f' on {ticker}' if ticker else ''}",
+        protocol=record.protocol,
+        seen_until=record.data.known_until,
+        config={"strategy": strategy, **({"ticker": ticker} if ticker else {})},
+    )
+
+
+def _finish(ledger: TrialLedger, trial: Trial, strategy: str, account: Account) -> None:
+    rows = pl.DataFrame({"date": account.dates, "value": account.value}).with_columns(portfolio=pl.lit(strategy))
+    returns = quarterly_returns(rows, strategy)
+    ledger.finish(trial, {}, {strategy: returns} if returns.values else {})
 
 
 def market_of(record: RunRecord, study: Study, home: Home) -> Market:

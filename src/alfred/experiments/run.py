@@ -199,7 +199,10 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         protocol=asked.protocol,
         question=asked.question,
         verdict=_verdict(scorecards, asked.protocol),
-        warnings=(*warnings_of(market, baskets, walk, portfolios), *([warned] if warned else [])),
+        warnings=(
+            *warnings_of(market, baskets, walk, portfolios, study.universe.names),
+            *([warned] if warned else []),
+        ),
         data=data_summary(asked.prepared.inputs, study),
         training_basket=baskets.training,
         evaluation_basket=baskets.evaluation,

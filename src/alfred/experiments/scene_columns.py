@@ -18,7 +18,7 @@ FEWEST_RETURNS = 20
 VIX, LONG_YIELD, SHORT_YIELD = "^VIX", "10year", "2year"
 
 
-def name_columns(bars: Bars, dollar_volume: Floats | None, index: Floats, rows: Rows) -> Floats:
+def name_columns(bars: Bars, dollar_volume: Floats | None, index: tuple[Floats, Rows], rows: Rows) -> Floats:
     """(R, S, F) `NAME_COLUMNS` at the close of some rows of the bars, NaN where not known.
 
     Deviation of daily total returns over a quarter, a year's sessions to it; beta to the index over a year; the total
@@ -28,13 +28,15 @@ def name_columns(bars: Bars, dollar_volume: Floats | None, index: Floats, rows: 
     Args:
         bars: (T, S) prices.
         dollar_volume: (T, S), None where not known.
-        index: (T,) level of the market index, NaN before its first.
+        index: (T,) level of the market index, NaN before its first, and (R,) its last row known at each of `rows`.
         rows: (R,) rows of `bars`.
     """
+    levels, known = index
     found = np.full((len(rows), len(bars.symbols), len(NAME_COLUMNS)), np.nan)
     total = np.ascontiguousarray(bars.total)  # the order in memory is the order of sums
     for at, row in enumerate(rows.tolist()):
-        returns, market = _returns(total[: row + 1]), _returns(index[: row + 1, None])[:, 0]
+        told = np.where(np.arange(row + 1) <= known[at], levels[: row + 1], np.nan)
+        returns, market = _returns(total[: row + 1]), _returns(told[:, None])[:, 0]
         found[at, :, 0] = volatility(returns[-QUARTER:])
         found[at, :, 1] = _beta(returns[-YEAR:], market[-YEAR:])
         found[at, :, 2] = _drawdown(total[max(row + 1 - YEAR, 0) : row + 1])
@@ -56,9 +58,9 @@ def market_columns(
 
     Args:
         index: (T,) level of the market index.
-        rows: (R,) rows of it at whose close one looks.
+        rows: (R,) the last row of it that is known to each look, -1 for none.
         mean: (R, S) forecasts.
-        dates: (R,) sessions of the rows.
+        dates: (R,) sessions at whose close one looks.
         series: rows of the lake's table `series`.
     """
     columns: dict[str, Floats] = {"index_volatility": np.full(len(rows), np.nan)}

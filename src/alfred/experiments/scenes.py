@@ -14,7 +14,7 @@ import polars as pl
 from alfred.backtest.conditions import Conditions
 from alfred.backtest.realistic import Reality
 from alfred.backtest.settings import FrictionSettings
-from alfred.core.calendar import Dates, decision_dates, sessions_between
+from alfred.core.calendar import Dates, close_instants, decision_dates, sessions_between
 from alfred.core.contracts import MAGNITUDE, TOTAL, Bars, Bools, Floats
 from alfred.core.digest import digest_of
 from alfred.core.errors import ConfigError, DataError
@@ -52,6 +52,7 @@ class Source:
         panel: features and labels of the run.
         bars: (T, S) prices of the names that were forecast.
         index: (T,) level of the market index at the same sessions, NaN before its first.
+        index_known: (T,) row of the last of these levels that was known at each session's close, -1 for none.
         conditions: of the bars.
         quarters: (Q,) test quarters' decision dates.
         says: what each analyst said then, the naive one left out.
@@ -65,6 +66,7 @@ class Source:
     panel: Panel
     bars: Bars
     index: Floats
+    index_known: Rows
     conditions: Conditions
     quarters: Dates
     says: tuple[Said, ...]
@@ -106,6 +108,7 @@ def read_source(folder: Path, home: Home, analysts: Sequence[str] = ()) -> Sourc
         panel=panel,
         bars=bars,
         index=_index(inputs.market, bars.dates),
+        index_known=index_known(inputs.market.index, bars.dates),
         conditions=conditions_of(inputs.market, bars, labels=study.panel.labels),
         quarters=quarters,
         says=says,
@@ -212,7 +215,7 @@ def _scene(source: Source, settings: ManagerSettings, dates: Dates, rows: Rows) 
         outlook, learnt_until=outlook.learnt_until[at], **{name: getattr(outlook, name)[at] for name in SAYS}
     )
     names = _columns(source, decided, at)
-    of_market = market_columns(source.index, decided, carried.mean, dates, source.series)
+    of_market = market_columns(source.index, source.index_known[decided], carried.mean, dates, source.series)
     unknown = [name for name in settings.hide if name not in {*names[0], *of_market[0]}]
     if unknown:
         raise ConfigError(
@@ -254,7 +257,8 @@ def _columns(source: Source, decided: Rows, at: Rows) -> tuple[tuple[str, ...], 
     for name, scores in _language(source):
         names.append(name)
         parts.append(scores[at][:, :, None])
-    parts.append(name_columns(source.bars, source.conditions.dollar_volume, source.index, decided))
+    index = source.index, source.index_known[decided]
+    parts.append(name_columns(source.bars, source.conditions.dollar_volume, index, decided))
     return (*names, *NAME_COLUMNS), np.concatenate(parts, axis=2)
 
 
@@ -325,6 +329,22 @@ def _index(market: Market, sessions: Dates) -> Floats:
     index = market.index_bars()
     at = np.searchsorted(index.dates, sessions, side="right") - 1
     return np.where(at >= 0, index.total[np.maximum(at, 0), 0], np.nan)
+
+
+def index_known(index: pl.DataFrame, sessions: Dates) -> Rows:
+    """(T,) row of the last session whose level of an index was known at each session's close, -1 where none was.
+
+    A level that became known late hides those after it, as in `alfred.panel.history.BarHistory`.
+
+    Args:
+        index: columns date, value, known_at, sorted by date.
+        sessions: (T,) ascending.
+    """
+    known_at = index["known_at"].cum_max().dt.replace_time_zone(None).to_numpy().astype("datetime64[us]")
+    known = np.searchsorted(known_at, close_instants(sessions).astype("datetime64[us]"), side="right")
+    days = np.append(index["date"].to_numpy().astype("datetime64[D]"), np.datetime64("9999-12-31", "D"))
+    until = np.minimum(np.searchsorted(sessions, days[known]) - 1, np.arange(len(sessions)))
+    return np.where(known > 0, until, -1).astype(np.int64)
 
 
 def _months(first: np.datetime64, stop: np.datetime64) -> Dates:

@@ -21,14 +21,19 @@ import polars as pl
 from alfred.backtest.settings import FrictionSettings
 from alfred.core.calendar import Dates, close_instants, sessions_between
 from alfred.core.contracts import MAGNITUDE, TOTAL, Floats
+from alfred.core.digest import digest_of
 from alfred.core.errors import DataError
 from alfred.core.home import Home
+from alfred.experiments.counting import TESTED
+from alfred.experiments.managed_trials import SUBJECT
 from alfred.experiments.market import read_market
 from alfred.experiments.recommendations import Entry
 from alfred.experiments.study import DataSettings
 from alfred.experiments.tracking import tracking
+from alfred.experiments.trials import Trial, TrialLedger
 from alfred.experiments.vault import vault_of
 from alfred.lake.store import Lake
+from alfred.manager.judgement import BENCHMARK, CASH
 from alfred.manager.recommendation import Line
 
 UNKNOWN_DELISTING = FrictionSettings().delisting_return
@@ -225,10 +230,13 @@ class Score:
 def scores(home: Home, entries: Sequence[Entry], now: dt.datetime | None = None) -> tuple[Score, ...]:
     """What became of each entry, by the lake as it is: later corrections of prices count, later events do not.
 
-    An entry whose quarter lies in the sealed vault of its study's family is not looked at.
+    An entry whose quarter lies in the sealed vault of its study's family is not looked at. A policy that was asked in
+    hindsight is tried out on quarters that are known: what it would have done there counts as a trial of the family,
+    one for each run and policy, unless the run's manager was judged with it.
 
     Raises:
         DataError: the lake holds no prices of an entry's provider, or of a name that it recommended.
+        FetchError: a trial cannot be counted, because the tracking data cannot be reached.
     """
     now = now or dt.datetime.now(dt.UTC)
     tapes: dict[tuple[str, str], Tape] = {}
@@ -246,7 +254,32 @@ def scores(home: Home, entries: Sequence[Entry], now: dt.datetime | None = None)
             tape = tapes[source]
             there = tape.last >= np.datetime64(entry.ends_on, "D")
             found.append(score(entry, tape) if there else Score(entry.number, "no prices"))
+            if there and entry.hindsight:
+                _count(home, entry, found[-1])
     return tuple(found)
+
+
+def _count(home: Home, entry: Entry, came: Score) -> None:
+    """Count what was tried in hindsight; 1/N and cash are what others are compared with, and no trials."""
+    policy = entry.recommendation.policy
+    if policy in {BENCHMARK, CASH}:
+        return
+    ledger = TrialLedger.open(home)
+    trial = Trial(
+        key=digest_of("hindsight", entry.run, policy),
+        family=entry.family,
+        study=entry.study,
+        digest=entry.run.rpartition("-")[2],
+        analyst=f"{policy} (recommended in hindsight)",
+        protocol="",
+        seen_until=_instant(entry.ends_on).isoformat(),
+        config={"policy": policy, "run": entry.run},
+    )
+    judged = any(
+        one.analyst == f"{policy} ({SUBJECT})" and one.study == entry.study for one in ledger.trials(entry.family)
+    )
+    if not judged and not ledger.has_finished(trial):
+        ledger.finish(ledger.begin(trial), {f"{TESTED}gain": came.gain})
 
 
 def score(entry: Entry, tape: Tape) -> Score:

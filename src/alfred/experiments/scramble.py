@@ -23,6 +23,7 @@ from alfred.core.errors import ConfigError, DataError, LeakError
 from alfred.core.home import Home
 from alfred.core.plugins import plugin
 from alfred.core.progress import Progress, Silent
+from alfred.evaluation.protocols import SAME_YEARS
 from alfred.evaluation.splits import walk_forward
 from alfred.experiments.market import read_market
 from alfred.experiments.portfolios import readings_of, why_not_traded
@@ -86,9 +87,15 @@ def scramble_study(
     Raises:
         LeakError: something on or before a date moved; the message names what, which column, date, symbol, and both
             values.
-        ConfigError: a date is none that the study tests, or has no quarter after it.
+        ConfigError: a date is none that the study tests, or has no quarter after it; or the study's protocol tests the
+            quarters that it trains on.
         DataError: nothing after a date could be replaced, so that the test would prove nothing.
     """
+    if study.universe.protocol in SAME_YEARS:
+        raise ConfigError(
+            f"the protocol {study.universe.protocol} tests the quarters that it trains on, so that its forecasts know "
+            "what comes by design; scramble a study of other years."
+        )
     progress = progress or Silent()
     real = _World.of(study, home, prepare(study, home))
     chosen = _dates(real, dates, seed)

@@ -75,7 +75,10 @@ class NamesSettings(Settings):
     list: str = Field(
         default="*", description="AAPL,MSFT or @file.txt (one a line) or @sp500, @nasdaq100, @dow; * is all with prices"
     )
-    as_of: IsoDate | None = Field(default=None, description="day of an index's membership; default the data's last")
+    as_of: IsoDate | None = Field(
+        default=None,
+        description="day of an index's membership, before the test for honest names; default the data's last",
+    )
     evaluation_share: float = Field(
         default=0.5, ge=0, lt=1, description="share of the names to test on; 0 tests the training names in later years"
     )

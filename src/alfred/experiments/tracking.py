@@ -30,6 +30,9 @@ DATABASE = "mlflow.db"
 SERVERS, DATABASES = ("http", "https"), ("sqlite", "postgresql", "mysql", "mssql")
 NONCE = "alfred.claim"
 PATIENCE_S = 10.0
+REFUSING = (401, 403, 407)
+LIBPQ = ("postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+"""Databases whose driver waits for ever for one that takes the call and says nothing, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +156,14 @@ class Tracking:
 @contextmanager
 def _told_without(hidden: Sequence[str], place: str) -> Iterator[None]:
     """Turn what fails in the block into one sentence without secrets."""
+    from google.protobuf.json_format import ParseError
     from mlflow.exceptions import MlflowException
     from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, RequestException) as error:
+    except (MlflowException, SQLAlchemyError, RequestException, ParseError) as error:
         text = str(error).partition("\n")[0].rstrip(".")
         for secret in hidden:
             text = text.replace(secret, "***")
@@ -276,17 +280,25 @@ def _reach_server(uri: str, place: str) -> None:
     name = os.environ.get("MLFLOW_TRACKING_USERNAME", "")
     login = (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
     try:
-        answer = httpx.get(f"{uri.rstrip('/')}/version", timeout=PATIENCE_S, follow_redirects=True, auth=login)
-    except httpx.HTTPError as error:
+        # What it says is not read: it may never end.
+        asked = httpx.stream("GET", f"{uri.rstrip('/')}/version", timeout=PATIENCE_S, follow_redirects=True, auth=login)
+        with asked as answer:
+            status = answer.status_code
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise FetchError(
             f"the tracking server {place} does not answer ({type(error).__name__}); start it, or unset "
             f"{TRACKING_VARIABLE} to keep tracking data in the home."
         ) from None
-    if answer.status_code == httpx.codes.UNAUTHORIZED and not os.environ.get("MLFLOW_TRACKING_TOKEN"):
+    if status == httpx.codes.UNAUTHORIZED and not os.environ.get("MLFLOW_TRACKING_TOKEN"):
         refused = "does not take this name and password" if name else "asks for a name and a password"
         raise ConfigError(
             f"the tracking server {place} {refused}; let {TRACKING_VARIABLE} be "
             f"{uri.partition(':')[0]}://NAME:PASSWORD@{place.partition('://')[2]}."
+        )
+    if status in REFUSING or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise FetchError(
+            f"the tracking server {place} answers with status {status}; look at the name and password in "
+            f"{TRACKING_VARIABLE}, and at the server's log."
         )
 
 
@@ -304,7 +316,8 @@ def reach_database(uri: str, place: str, otherwise: str) -> None:
     import sqlalchemy
 
     try:
-        engine = sqlalchemy.create_engine(uri)
+        timed = urlsplit(uri).scheme in LIBPQ and "connect_timeout" not in uri
+        engine = sqlalchemy.create_engine(uri, connect_args={"connect_timeout": int(PATIENCE_S)} if timed else {})
         with engine.connect():
             pass
         engine.dispose()

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -59,11 +61,20 @@ def opened(root: Path | str, name: str, version: int | None = None) -> DeltaTabl
 def scanned(delta: DeltaTable) -> pl.LazyFrame:
     """The rows of an opened table, lazily.
 
-    polars' own reader does not find local files whose path a URL spells otherwise, as it does a space; there Arrow's
-    reader stands in.
+    polars' own reader of Delta does not find local files whose path a URL spells otherwise, as it does a space; there
+    its reader of Parquet gets their paths as they are. (Arrow's reader cannot compare some texts that polars hands it.)
     """
-    spelt_otherwise = "%" in delta.table_uri and delta.table_uri.startswith("file:")
-    return pl.scan_delta(delta, use_pyarrow=spelt_otherwise)
+    if not ("%" in delta.table_uri and delta.table_uri.startswith("file:")):
+        return pl.scan_delta(delta)
+    schema = pl.DataFrame(pa.schema(delta.schema()).empty_table()).schema
+    files = [unquote(uri.removeprefix("file://")) for uri in delta.file_uris()]
+    root = unquote(delta.table_uri.removeprefix("file://")).rstrip("/") + "/"
+    outside = next((file for file in files if not os.path.normpath(file).startswith(root)), None)
+    if outside is not None:
+        raise DataError(f"the table at {root} names the file {outside}, which lies outside it; nothing was read.")
+    if not files:
+        return pl.LazyFrame(schema=schema)
+    return pl.scan_parquet(files, glob=False, schema=schema, missing_columns="insert")
 
 
 def failure(root: Path | str, name: str, action: str, error: Exception) -> DataError:

@@ -126,7 +126,7 @@ def _plot(key: str, over: str, found: Parts) -> Plot:
     )  # fmt: skip
     x = axis(
         "log return a year",
-        {"tickformat": ".0%", "nticks": 8, "tickangle": 0, "zeroline": True, "zerolinecolor": "@soft"},
+        {"tickformat": ".1~%", "nticks": 8, "tickangle": 0, "zeroline": True, "zerolinecolor": "@soft"},
     )
     height = 96 + 38 * len(shown)
     told = "; ".join(f"{name} {SIGNED_PERCENT.text(one.total)}" for name, one in shown[:12])

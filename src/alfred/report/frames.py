@@ -26,7 +26,7 @@ def read(folder: Path, name: str) -> pl.DataFrame:
     frame = load_frame(folder, name)
     absent = [column for column in _COLUMNS[name] if column not in frame.columns]
     if absent:
-        raise DataError(f"{name}.parquet of {folder} lacks {', '.join(absent)}; run the study again.")
+        raise DataError(f"{name}.parquet of {folder} lacks {', '.join(absent)}; delete {folder} and run it again.")
     dates = [column for column in _DATES if column in frame.columns and frame.schema[column] != pl.Date]
     texts = [pl.col(c).str.slice(0, 10).str.to_date() for c in dates if frame.schema[c] == pl.String]
     instants = [pl.col(c).cast(pl.Date) for c in dates if frame.schema[c] != pl.String]

@@ -85,11 +85,11 @@ def layout(x: Json, y: Json, extra: Json | None = None) -> Json:
 
 
 def rule(x: float | str | None = None, y: float | None = None, dash: str = "dot", colour: str = "@muted") -> Json:
-    """A shape: one line across the plot, upright at `x` or level at `y`."""
+    """A shape: one line across the plot, upright at `x` or level at `y`; above the grid, which would hide it."""
     line = {"color": colour, "width": 1, "dash": dash}
     if x is not None:
-        return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "between"}
-    return {"type": "line", "y0": y, "y1": y, "xref": "paper", "x0": 0, "x1": 1, "line": line, "layer": "between"}
+        return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line, "layer": "above"}
+    return {"type": "line", "y0": y, "y1": y, "xref": "paper", "x0": 0, "x1": 1, "line": line, "layer": "above"}
 
 
 def plain(text: str) -> str:

@@ -76,7 +76,7 @@ def entry_table(entries: Sequence[Entry], known: Mapping[int, Score]) -> Table:
         Column("Came", numeric=True, title="change of the weights by what was forecast, before costs"),
         Column("Return", numeric=True, title="of the account, after costs"),
         Column("1/N", numeric=True), Column("Index", numeric=True),
-        Column("After", numeric=True, title="dollars at the quarter's end"),
+        Column("After, $", numeric=True, title="worth of the account at the quarter's end"),
     )  # fmt: skip
     return Table(
         "Recommendations, oldest first", columns, tuple(_row(entry, known.get(entry.number)) for entry in entries)

@@ -24,7 +24,11 @@ class RunSection:
 def run_section(record: RunRecord, folder: Path) -> RunSection:
     """Efficiency, timings, environment and settings; the study's own file where the folder has it."""
     study = folder / "study.toml"
-    text = study.read_text(encoding="utf-8") if study.is_file() else json.dumps(record.settings, indent=2)
+    text = (
+        study.read_text(encoding="utf-8", errors="replace")
+        if study.is_file()
+        else json.dumps(record.settings, indent=2)
+    )
     environment = {"Alfred": record.alfred_version, **record.environment}
     if record.peak_memory_mb > 0:
         environment["peak memory"] = f"{COUNT.text(record.peak_memory_mb)} MB"

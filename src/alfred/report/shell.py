@@ -16,7 +16,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _DATE = re.compile(r"(\b\d{4}-\d{2}-\d{2}\b)")
 _CODE = re.compile(r"`([^`\n]{1,80})`")
 _NEGATIVE = re.compile(r"(?<![\w.-])-(?=\d)")
-_HELD = re.compile(r" · |\bp (?=\d)")
+_HELD = re.compile(r" · |\bp (?=\d|below)")
 """Where a line shall not break: in the name of an account, and between p and its value."""
 
 

@@ -13,12 +13,14 @@ from urllib.parse import parse_qs, quote
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from alfred.core.errors import AlfredError, ConfigError
 from alfred.core.home import Home
@@ -35,6 +37,10 @@ from alfred.ui.jobs import STUDY, Jobs
 from alfred.ui.pages import lake_sheet, recommendations_sheet, run_table, runs_of, trials_sheet
 
 LARGEST_FORM = 1_000_000
+FOREIGN = {"Content-Security-Policy": "sandbox allow-scripts allow-popups allow-downloads; frame-ancestors 'none'"}
+"""A run's folder may come from someone else, and so may the script of its report: as a page of nowhere it can neither
+read the dashboard nor give it orders."""
+GUARD = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin"}
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -59,9 +65,27 @@ def make_app(jobs: Jobs, hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[:
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False),
+            Middleware(_Guarded),
+        ],
         exception_handlers={AlfredError: pages.refused, HTTPException: pages.no_page},
     )
+
+
+class _Guarded:
+    """Adds to every answer that no other page may frame it, so that nobody's click is led onto a button of ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(GUARD)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 class _Pages:
@@ -83,13 +107,13 @@ class _Pages:
         found = {path.parent.name: path for path in folder.glob(f"{EXPLAINED}/*/{EXPLANATION}")}
         if analyst not in found:
             raise ConfigError(f"{analyst!r} of {folder.name} was not explained; `alfred explain` does that.")
-        return await run_in_threadpool(_framed, found[analyst])
+        return await run_in_threadpool(_framed, folder, found[analyst])
 
     async def report(self, request: Request) -> Response:
         folder = self._run(request.path_params["name"])
         if not (folder / FILE).is_file():
             await run_in_threadpool(write_report, folder)
-        return await run_in_threadpool(_framed, folder / FILE)
+        return await run_in_threadpool(_framed, folder, folder / FILE)
 
     async def compare(self, request: Request) -> Response:
         folders = [self._run(name) for name in request.query_params.getlist("run")]
@@ -175,10 +199,12 @@ def _form(chosen: str, text: str, error: str = "") -> HTMLResponse:
     return _page("new.html.jinja", "/new", values, 400 if error else 200)
 
 
-def _framed(path: Path) -> HTMLResponse:
-    """A page of a run's folder, whose brand leads back to the dashboard as everywhere here."""
+def _framed(folder: Path, path: Path) -> HTMLResponse:
+    """A page of a run's folder, unless it is a link to somewhere else; its brand leads back to the dashboard."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"{path.name} of {folder.name} is a link out of the run's folder; it is not shown.")
     text = path.read_text(encoding="utf-8").replace('class="brand" href="#verdict"', 'class="brand" href="/"', 1)
-    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
+    return HTMLResponse(text, headers=FOREIGN)
 
 
 def _sheet(at: str, sheet: Sheet) -> HTMLResponse:

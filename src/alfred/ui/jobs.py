@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,9 +186,13 @@ def _study_of(folder: Path) -> str:
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of the progress file; one that is being written is not there yet."""
+    """Whole lines of the progress file; one that is being written, or that a full disk cut, is not there."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    events = []
+    for line in text[: text.rfind("\n") + 1].split("\n"):
+        with suppress(ValueError):
+            events.append(json.loads(line))
+    return [event for event in events if isinstance(event, dict) and "kind" in event]

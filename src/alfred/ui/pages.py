@@ -31,7 +31,7 @@ def runs_of(home: Home) -> tuple[Path, ...]:
 def run_table(home: Home) -> tuple[Table, tuple[str, ...]]:
     """Every run with its best analyst, and the names of those that this version cannot read."""
     columns = (
-        Column("Run"), Column("Made", whole=True), Column("Best analyst"),
+        Column("Run"), Column("Made, UTC", whole=True), Column("Best analyst"),
         Column("Rank IC", numeric=True, title="of the best analyst, picked afterwards"),
         Column("Accuracy", numeric=True), Column("Always up", numeric=True, title="share of the same rows that rose"),
         Column("Verdict"),
@@ -39,10 +39,12 @@ def run_table(home: Home) -> tuple[Table, tuple[str, ...]]:
     rows, unreadable = [], []
     for folder in runs_of(home):
         try:
-            rows.append(_run_row(folder, load_record(folder)))
+            record = load_record(folder)
+            rows.append((record.created_at, _run_row(folder, record)))
         except AlfredError:
             unreadable.append(folder.name)
-    return Table("Finished runs, the latest first", columns, tuple(rows)), tuple(unreadable)
+    latest = sorted(rows, key=lambda row: row[0], reverse=True)
+    return Table("Finished runs, the latest first", columns, tuple(row for _, row in latest)), tuple(unreadable)
 
 
 def _run_row(folder: Path, record: RunRecord) -> tuple[Cell, ...]:
@@ -65,7 +67,7 @@ def lake_sheet(home: Home) -> Sheet:
     view = lake.asof(_EVER)
     held = view.coverage(by_symbol=False)
     if held.is_empty():
-        headline = "The lake holds nothing yet; bring data in with alfred data fetch, or run the demo."
+        headline = "The lake holds nothing yet; bring data in with `alfred data fetch`, or run the demo."
         return Sheet("The lake", headline, ())
     names = ("table", "source", "symbols", "rows", "first", "last")
     columns = tuple(Column(name.capitalize(), numeric=name in {"symbols", "rows"}, whole=True) for name in names)
@@ -81,7 +83,7 @@ def lake_sheet(home: Home) -> Sheet:
     )
     refused, warned = view.quarantine().filter(~pl.col("released")), view.findings()
     tables = [table for table in (_by_check("In quarantine", refused), _by_check("Warnings", warned)) if table]
-    lead = "A row in quarantine takes no part in anything; alfred data check shows examples and reasons."
+    lead = "A row in quarantine takes no part in anything; `alfred data check` shows examples and reasons."
     nothing = "The checks refused no row and warned of none."
     quality = Part(
         "quality", "Quality", "What the checks found", lead=lead if tables else nothing, tables=tuple(tables)
@@ -95,7 +97,7 @@ def lake_sheet(home: Home) -> Sheet:
             quality,
             Part("versions", "Versions", "Versions", lead="A run records the versions it read.", facts=versions),
         ),
-        imprint=str(lake.root),
+        imprint=f"In {lake.root}",
     )
 
 
@@ -142,13 +144,13 @@ def trials_sheet(home: Home, family: str = "") -> Sheet:
     table = Table("Studies that are tries at one question count together", columns, tuple(rows))
     lead = "The more was tried, the better the best of it looks by chance alone; reports deflate by this number."
     part = Part("families", "Families", "Families", lead=lead, tables=(table,) if rows else ())
-    return Sheet("Trials", told, (part,), imprint=ledger.store.place)
+    return Sheet("Trials", told, (part,), imprint=f"In {ledger.store.place}")
 
 
 def recommendations_sheet(home: Home) -> Sheet:
     """The ledger of recommendations: whether it is as it was written, and what became of each entry."""
     found = ledger_section_of(home)
-    empty = "There are no recommendations yet; alfred recommend makes one."
+    empty = "There are no recommendations yet; `alfred recommend` makes one."
     tables = (found.table,) if found.table else ()
     lead = "Each entry holds the hash of the one before, so that a change shows; docs/recommend.md says what cannot."
     part = Part("ledger", "Ledger", "Ledger", lead=lead, tables=tables, notes=found.remarks)
@@ -159,11 +161,11 @@ def recommendations_sheet(home: Home) -> Sheet:
 
 def _trial_table(trials: tuple[Trial, ...]) -> Table:
     columns = (
-        Column("Analyst"), Column("Study"), Column("Status"), Column("Began", whole=True),
+        Column("Analyst"), Column("Study"), Column("Status"), Column("Began, UTC", whole=True),
         Column("Rank IC", numeric=True), Column("Accuracy", numeric=True),
     )  # fmt: skip
     rows = []
-    for trial in trials:
+    for trial in sorted(trials, key=lambda trial: trial.began, reverse=True):
         figures = trial.figures or {}
         rows.append(
             (

@@ -32,6 +32,8 @@ ROW = re.compile(r'^"?(\d{4}-\d{2}-\d{2}|\d{1,2}/\d{1,2}/\d{4}|\d{8})')
 NOTHING = ("", "null", "nan", "na", "n/a", "none", "nil", "-", ".")
 SHOWN = 500
 FIRST_YEAR = 1900
+LARGEST_BYTES = 2**31
+"""Of an unpacked file: a few million bytes can be packed so that they fill any memory."""
 # Either 1.234 or 1234 to someone.
 AMBIGUOUS = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"
 EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -53,7 +55,7 @@ def bars_of_text(data: bytes, where: str, symbol: str) -> Read:
         Rows with symbol, date and the six values, unsorted and unchecked; and what could not be read.
     """
     if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
+        data = _unpacked(data)
     first = data[: data.find(b"\n") if b"\n" in data else len(data)].decode("utf-8-sig", "replace")
     plain = not any(sign in data for sign in (b'"', b"{", b"<"))
     if plain and _names(first.split(_separator(first))) is not None:
@@ -65,6 +67,14 @@ def bars_of_text(data: bytes, where: str, symbol: str) -> Read:
             lines = pl.int_range(2, len(table) + 2, dtype=pl.Int64, eager=True)
             return _read(table, where, symbol, lines, _separator(first))
     return _by_line(data.decode("utf-8-sig", "replace").splitlines(), where, symbol)
+
+
+def _unpacked(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        text = file.read(LARGEST_BYTES + 1)
+    if len(text) > LARGEST_BYTES:
+        raise gzip.BadGzipFile(f"it unpacks to more than {LARGEST_BYTES:,} bytes; part it into several files")
+    return text
 
 
 def bars_of_frame(table: pl.DataFrame, where: str, symbol: str) -> Read:

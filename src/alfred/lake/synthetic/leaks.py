@@ -187,7 +187,7 @@ _WHAT: dict[Leak, tuple[int, tuple[str, ...], str]] = {
     "stale_prices": (
         9, ("bars",), f"the price stands still for {STALE_SESSIONS} sessions and then jumps to where it should be",
     ),
-    "survivors_only": (18, ("bars", "actions", "facts", "earnings", "insider", "articles"),
+    "survivors_only": (18, ("bars", "actions", "sectors", "facts", "earnings", "insider", "articles"),
                        "companies that were delisted are left out of all tables"),
     "twin_ticker": (2, ("bars",), "one company's bars stand under two tickers"),
     "unadjusted_split": (9, ("bars",), "prices before the name's last split are not adjusted for it"),

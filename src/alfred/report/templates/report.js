@@ -138,6 +138,8 @@
     });
   };
   addEventListener("scroll", () => requestAnimationFrame(follow), { passive: true });
+  const here = document.querySelector('.bar nav [aria-current="page"]');
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 40;
 
   // Plots follow theme, width and print.
   const restyle = () => { applyTheme(); return drawAll(); };
