@@ -111,7 +111,8 @@ def overall_verdict(scorecards: Sequence[Scorecard]) -> str:
         only = "" if any(lowers_loss(card) for card in skilled) else " in ranking only"
         return f"Skill shown{only} by {_counted(skilled, rivals)}, over {quarters} quarters: {_briefly(skilled)}."
     ranked = [card for card in rivals if card.ranking is not None]
-    none = f"No skill shown by any of {len(rivals)} {_analysts(len(rivals))} over {quarters} quarters"
+    who = "the one analyst" if len(rivals) == 1 else f"any of {len(rivals)} analysts"
+    none = f"No skill shown by {who} over {quarters} quarters"
     if not ranked:
         return f"{none}: fewer than 2 quarters have the 3 names that a rank IC needs."
     best = max(ranked, key=lambda card: card.figure("rank_ic").value or 0.0)
