@@ -31,12 +31,17 @@ def tracks_of(portfolios: Sequence[PortfolioResult], accounts: pl.DataFrame) -> 
     return found
 
 
+def told_tracks(portfolios: Sequence[PortfolioResult]) -> dict[str, Track]:
+    """The track records that the results of a run hold."""
+    return {one.name: one.track for one in portfolios if one.track is not None}
+
+
 def recorded_tracks(folder: Path, record: RunRecord) -> dict[str, Track]:
     """Track records as a run's record tells them; of a run of an earlier version, which did not, from its accounts.
 
     Empty where neither is there. A track that no returns can have, as a record from elsewhere may hold, is none.
     """
-    found = {one.name: one.track for one in record.portfolios if one.track is not None and _is_possible(one.track)}
+    found = {name: track for name, track in told_tracks(record.portfolios).items() if _is_possible(track)}
     if found or not (folder / "accounts.parquet").is_file():
         return found
     return tracks_of(record.portfolios, load_frame(folder, "accounts"))

@@ -29,7 +29,7 @@ from alfred.evaluation.verdict import judged, overall_verdict
 from alfred.experiments import counting
 from alfred.experiments.audit import Results, evidence_of, require_clean
 from alfred.experiments.conditions import reality_of, told
-from alfred.experiments.deflated import deflated_ratios, tracks_of
+from alfred.experiments.deflated import deflated_ratios, told_tracks
 from alfred.experiments.foreknowledge import Tested, language_summary, warning_of
 from alfred.experiments.market import Market
 from alfred.experiments.portfolios import Portfolios, account_bars, run_portfolios
@@ -183,7 +183,7 @@ def _evaluate(asked: _Asked, folder: Path, clock: _Clock) -> RunRecord:
         scorecards,
         portfolios.results,
         trials=counted.count,
-        deflated=deflated_ratios(portfolios.results, tracks_of(portfolios.results, portfolios.accounts), counted),
+        deflated=deflated_ratios(portfolios.results, told_tracks(portfolios.results), counted),
     )
     audit = examine(evidence_of(study, asked.prepared, walk, results))
     require_clean(audit)
